@@ -1,0 +1,1 @@
+#include "base/fd_passing.h"

@@ -1,0 +1,126 @@
+/* One worker's channel: a Unix socket over which the front passes client sockets and the worker answers.
+ *
+ * One interface, three protocols behind it: node-cluster (node_cluster.c), node-ipc (node_ipc.c), limpet (native.c).
+ * A channel has no clock, no timers and no event loop: its owner polls channel_fd() and calls channel_readable() and
+ * channel_writable(). What a worker sends is untrusted: messages are bounded and checked, fds that it sends are closed,
+ * messages of the application itself are skipped.
+ *
+ * A hand-off is at any moment in one of these states, seen from the owner:
+ *   not sent       channel_send_connection() returned a negative errno: the worker never got it
+ *   sent           until exactly one of acknowledged() or refused() comes for its id
+ * When the channel ends (failed()), what was sent and not answered is still listed by channel_next_unacknowledged(): if the
+ * worker is dead, it never accepted them, and the owner still has their sockets.
+ */
+#ifndef LIMPET_CHANNEL_CHANNEL_H
+#define LIMPET_CHANNEL_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "config/config.h"
+
+struct channel;
+
+/* Longest key of a server and longest `data` of a listen request, in bytes without the NUL. Longer ones are refused. */
+#define CHANNEL_KEY_MAX 512
+#define CHANNEL_DATA_MAX 4096
+
+/* A worker asks to listen. Valid only during the call; answered with channel_answer_listen(), at once or later. */
+struct channel_listen {
+	uint64_t request;   /* names it in the answer */
+	int socket_type;    /* SOCK_STREAM or SOCK_DGRAM */
+	struct address address; /* port 0: any. Family AF_UNIX for a path */
+	bool any_address;   /* the worker named no address: both families where the kernel has IPv6 */
+	bool ipv6_only;
+	unsigned index;     /* tells several listens on the same address and port 0 apart */
+	int backlog;        /* 0: not said */
+	const char *key;    /* the worker's name for this server; unique within the worker */
+	const char *data;   /* JSON text that belongs to the server (TLS ticket keys), or NULL */
+};
+
+/* What a channel tells its owner, always from within channel_readable() or channel_writable().
+ * The owner must not free the channel inside a callback. */
+struct channel_events {
+	void (*listen)(void *owner, const struct channel_listen *listen);
+	/* The server `key`, answered before without an error, accepts connections now. */
+	void (*listening)(void *owner, const char *key);
+	/* The server `key` was closed by the application. */
+	void (*closed_server)(void *owner, const char *key);
+	/* The worker takes connections. For node-cluster this comes with the first listening(). At most once. */
+	void (*ready)(void *owner);
+	void (*acknowledged)(void *owner, uint32_t id);
+	void (*refused)(void *owner, uint32_t id);
+	/* The worker says that so many of the connections it was given have ended (protocols that do). */
+	void (*connections_closed)(void *owner, unsigned count);
+	/* The worker will take no more connections and ends by itself when its last one ended: no new hand-offs. */
+	void (*leaving)(void *owner);
+	/* An answer to channel_probe(): the worker's event loop runs. */
+	void (*alive)(void *owner);
+	/* The channel is over: reason is a short static text ("end of file", "message too long"). Last callback ever;
+	 * error is a negative errno, 0 at the end of the stream, -EPROTO if the worker broke the protocol. */
+	void (*failed)(void *owner, int error, const char *reason);
+};
+
+struct channel_connection {
+	uint32_t id;            /* the owner's; must not be in use on this channel */
+	int fd;                 /* borrowed: the owner keeps its copy until acknowledged() */
+	const char *server_key; /* node-cluster: which of the worker's servers; others: NULL */
+	const char *listener;   /* name of the listener */
+	const struct address *client; /* the client address */
+	const char *key_source; /* "ip", "cookie", ... */
+};
+
+/* Makes a channel over fd, which is consumed (closed by channel_free), also on failure. window: the most hand-offs that may
+ * be unacknowledged, 1 to 65535. events and owner are borrowed and must outlive the channel.
+ * fd: SOCK_STREAM for the Node protocols, SOCK_SEQPACKET for limpet. NULL: out of memory. */
+struct channel *channel_new(enum protocol protocol, enum flavour flavour, int fd, unsigned window,
+    const struct channel_events *events, void *owner);
+
+/* Closes the fd. Hand-offs not acknowledged are forgotten: their sockets are the owner's. NULL is allowed. */
+void channel_free(struct channel *channel);
+
+int channel_fd(const struct channel *channel);
+
+/* Is something queued that channel_writable() would send? The owner then polls for writing. */
+bool channel_wants_write(const struct channel *channel);
+
+/* Reads what is there, bounded in one call (64 KiB), so that a flood from one worker does not stall others. */
+void channel_readable(struct channel *channel);
+
+/* Sends what is queued, as far as the socket takes it. */
+void channel_writable(struct channel *channel);
+
+/* Could channel_send_connection() be tried now: window not full, byte rule kept, nothing queued before it, not failed? */
+bool channel_can_send(const struct channel *channel);
+
+/* Sends a connection. Never queues: it is sent whole, or not at all.
+ * Returns 0; -EAGAIN (window, byte rule, or socket full: try again after an acknowledgement or channel_writable());
+ * -ETOOMANYREFS (the kernel's limit of fds under way); -EINVAL (unknown server_key, or the key is too long);
+ * another negative errno if the channel is over. */
+int channel_send_connection(struct channel *channel, const struct channel_connection *connection);
+
+/* Answers a listen request: error 0, or a positive errno for the worker. sockname: where the listener really is. fd: a UDP
+ * socket that the worker shares, borrowed; -1 for stream sockets. data: JSON text given back to the worker (NULL: its own).
+ * Queues if the socket is full. 0, -ENOENT (no such request), -ENOMEM, -ENOBUFS (queue bound reached: the worker does not
+ * read; the channel fails). */
+int channel_answer_listen(struct channel *channel, uint64_t request, int error, const struct address *sockname, int fd,
+    const char *data);
+
+/* Tells the worker to finish: it closes its servers, keeps its open connections and exits when they are gone. Idempotent. */
+int channel_drain(struct channel *channel);
+
+/* Asks for an alive() as soon as the worker's event loop runs. At most one is under way: further calls do nothing. */
+int channel_probe(struct channel *channel);
+
+/* Hand-offs sent and not answered. */
+size_t channel_unacknowledged(const struct channel *channel);
+
+/* Lists their ids in the order sent: *cursor starts at 0. False at the end. */
+bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id);
+
+/* Bytes and messages skipped because they were the application's own or not understood; for the log and counters. */
+uint64_t channel_skipped(const struct channel *channel);
+
+#endif

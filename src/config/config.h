@@ -1,0 +1,93 @@
+/* The configuration, checked and complete: what the rest of limpet reads.
+ *
+ * A struct config is made once by config_load_*() (src/config/load.h), never changed afterwards, and freed as a whole.
+ * All strings in it are owned by it. Times are in milliseconds, sizes in bytes.
+ */
+#ifndef LIMPET_CONFIG_CONFIG_H
+#define LIMPET_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "config/sticky.h"
+
+enum protocol { PROTOCOL_AUTO, PROTOCOL_NODE_CLUSTER, PROTOCOL_NODE_IPC, PROTOCOL_LIMPET };
+
+/* The message that the workers of protocol node-ipc wait for. */
+enum flavour {
+	FLAVOUR_NONE,
+	FLAVOUR_STICKY_SESSION,            /* "sticky-session" */
+	FLAVOUR_STICKY_CLUSTER,            /* "sticky-cluster" */
+	FLAVOUR_STICKY_SESSION_CONNECTION, /* "sticky-session:connection" */
+	FLAVOUR_SOCKET_IO,                 /* "socket.io" */
+	FLAVOUR_STICKY_LISTEN,             /* "sticky-listen" */
+};
+
+enum on_down { ON_DOWN_HOLD, ON_DOWN_NEXT, ON_DOWN_REJECT };
+
+struct pool_config;
+
+struct listener_config {
+	char *name;
+	bool has_address;       /* false: this is how the addresses that the pool's workers ask for are served */
+	struct address address;
+	struct pool_config *pool;
+	struct sticky_source sticky[STICKY_SOURCES_MAX]; /* the last one is always STICKY_IP */
+	size_t sticky_count;
+	bool proxy_protocol;
+	struct address_prefix *trusted_proxies;
+	size_t trusted_proxies_count;
+	uint64_t head_timeout;
+	size_t head_size;
+	unsigned max_waiting;
+	unsigned max_waiting_per_client;
+	unsigned backlog;
+};
+
+struct slot_config {
+	char *name; /* "0", "1", ... */
+	unsigned weight;
+};
+
+struct pool_config {
+	char *name;
+	char **command; /* NULL-terminated */
+	enum protocol protocol; /* never PROTOCOL_AUTO once loaded */
+	enum flavour flavour;
+	struct slot_config *slots;
+	size_t slots_count;
+	char *directory;     /* NULL: as limpet's */
+	char **environment;  /* NULL-terminated "NAME=value" that are added to limpet's own; may be NULL */
+	char *user;          /* NULL: as limpet's */
+	char *group;         /* NULL: the user's */
+	uint64_t start_timeout;
+	uint64_t drain_timeout;
+	uint64_t kill_timeout;
+	enum on_down on_down;
+	uint64_t hold;
+	unsigned window;
+	unsigned queue;
+	/* The settings of listeners that workers open: a listener without an address, or the defaults. Never NULL once loaded. */
+	struct listener_config *worker_listener;
+	bool has_listeners; /* some listener with an address belongs to this pool */
+};
+
+struct config {
+	char *file;    /* NULL: from the command line only */
+	char *user;    /* of the router; NULL: nobody if started as root, else unchanged */
+	char *control; /* path of the control socket; NULL: none */
+	char *hash_secret; /* path; NULL: random at start */
+	enum log_level log_level;
+	enum log_format log_format;
+	char *log_file; /* NULL: stderr */
+	struct listener_config *listeners; /* those with an address come first */
+	size_t listeners_count;
+	struct pool_config *pools;
+	size_t pools_count;
+};
+
+#endif
