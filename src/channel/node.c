@@ -226,12 +226,17 @@ static void handle_acknowledged(struct channel *channel, bool arrived)
 	}
 }
 
+/* One of ours: the latest probe, or one shortly before it whose acknowledgement was enough. */
+static bool is_probe(const struct node *node, uint64_t seq)
+{
+	return seq >= 0x80000000u && seq <= UINT32_MAX && ((node->probe - (uint32_t)seq) & 0x7fffffff) < 1000;
+}
+
 static void numbered_answer(struct channel *channel, uint64_t seq, bool accepted)
 {
 	struct node *node = node_of(channel);
 
-	if (seq >= 0x80000000u) {
-		/* Later probes were acknowledged before. */
+	if (is_probe(node, seq)) {
 		if (seq == node->probe && !node->in_step && node->count)
 			come_in_step(channel);
 	} else if (node->dialect->ack_is_enough || !channel_answered(channel, seq, accepted)) {
