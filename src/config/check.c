@@ -23,8 +23,11 @@ static void check_addresses(struct reader *reader, const struct node *root)
 		for (size_t j = 0; j < i; j++) {
 			if (!address_equal(&config->listeners[j].address, &listener->address))
 				continue;
-			problems_value(reader->problems, node, "listener \"%s\" has the same address",
-				config->listeners[j].name);
+			if (node->option != NULL)
+				problems_value(reader->problems, node, "\"%.80s\" is given twice", node->string);
+			else
+				problems_value(reader->problems, node, "listener \"%s\" has the same address",
+					config->listeners[j].name);
 			break;
 		}
 	}

@@ -95,7 +95,11 @@ static void check_flavour(struct reader *reader, const struct node *node, const 
 	const struct node *protocol = node_member(node, "protocol");
 	const struct node *flavour = node_member(node, "flavour");
 
-	if (pool->protocol == PROTOCOL_NODE_IPC && flavour == NULL && protocol != NULL)
+	if (pool->protocol == PROTOCOL_NODE_IPC && flavour == NULL && protocol != NULL && protocol->option != NULL)
+		problems_value(reader->problems, protocol,
+			"node-ipc needs a flavour: node-ipc:sticky-session, node-ipc:sticky-cluster, "
+			"node-ipc:sticky-session:connection, node-ipc:socket.io or node-ipc:sticky-listen");
+	else if (pool->protocol == PROTOCOL_NODE_IPC && flavour == NULL && protocol != NULL)
 		problems_value(reader->problems, protocol,
 			"node-ipc needs a \"flavour\": sticky-session, sticky-cluster, sticky-session:connection, "
 			"socket.io or sticky-listen");

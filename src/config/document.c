@@ -327,7 +327,10 @@ static int check_syntax(const char *text, size_t length, struct document_error *
 		hint = "; a comment is a key that begins with //: \"// why\": \"...\"";
 	else if (strstr(json_error.text, "near '}'") != NULL || strstr(json_error.text, "near ']'") != NULL)
 		hint = "; is there a comma too many?";
-	snprintf(error->text, sizeof error->text, "%s%s", json_error.text, hint);
+	if (json_error_code(&json_error) == json_error_null_character)
+		snprintf(error->text, sizeof error->text, "a string cannot hold \\u0000");
+	else
+		snprintf(error->text, sizeof error->text, "%s%s", json_error.text, hint);
 	return -EINVAL;
 }
 

@@ -65,6 +65,7 @@ static void add_ip(struct builder *builder, struct node *list, const char *prefi
 
 	if (slash == NULL) {
 		problems_option(builder->problems, "-s", "write ip or ip:V4PREFIX/V6PREFIX, such as ip:24/56");
+		add_string(builder, list, NULL, "ip", "-s");
 		return;
 	}
 	v4 = copy(builder, prefixes, (size_t)(slash - prefixes));
@@ -139,13 +140,9 @@ static void add_protocol(struct builder *builder, struct node *pool, const char 
 	} else if (choice_value(flavour_choices, text, &flavour)) {
 		problems_option(builder->problems, "-p", "\"%s\" is a flavour of node-ipc; did you mean \"node-ipc:%s\"?",
 			text, text);
-		/* An unreadable protocol is not reported again, and nothing is guessed from the command. */
-		add(builder, pool, "protocol", NODE_NULL, "-p");
-	} else if (strcmp(text, "node-ipc") == 0) {
-		problems_option(builder->problems, "-p",
-			"node-ipc needs a flavour: node-ipc:sticky-session, node-ipc:sticky-cluster, "
-			"node-ipc:sticky-session:connection, node-ipc:socket.io or node-ipc:sticky-listen");
-		add(builder, pool, "protocol", NODE_NULL, "-p");
+		/* Taken as meant, so that the other checks say what else is wrong. */
+		add_string(builder, pool, "protocol", "node-ipc", "-p");
+		add_string(builder, pool, "flavour", text, "-p");
 	} else {
 		add_string(builder, pool, "protocol", text, "-p");
 	}

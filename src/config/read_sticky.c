@@ -35,7 +35,11 @@ static void read_source(struct reader *reader, const struct node *node, struct s
 	if (node->type == NODE_STRING) {
 		if (strcmp(node->string, "ip") == 0)
 			return;
-		if (choice_value(types, node->string, &type))
+		if (choice_value(types, node->string, &type) && node->option != NULL)
+			problems_value(reader->problems, node, "%s needs a %s: %s:%s", node->string,
+				type == STICKY_PATH ? "number" : "name", node->string,
+				type == STICKY_PATH ? "1" : "NAME");
+		else if (choice_value(types, node->string, &type))
 			problems_value(reader->problems, node, "%s needs a %s: {\"%s\": %s}", node->string,
 				type == STICKY_PATH ? "number" : "name", node->string,
 				type == STICKY_PATH ? "1" : "\"NAME\"");

@@ -32,7 +32,9 @@ static void read_string(struct reader *reader, const struct key *key, const stru
 		return;
 	}
 	if (node->string[0] == '\0' && key->min > 0) {
-		problems_value(reader->problems, node, "is empty; leave the key out for its default");
+		problems_value(reader->problems, node,
+			node->option != NULL || key->object == KEYS_STICKY ? "is empty"
+									    : "is empty; leave the key out for its default");
 		return;
 	}
 	if (strlen(node->string) > key->max) {
@@ -240,8 +242,11 @@ static void read_command(struct reader *reader, const struct key *key, const str
 			read_wrong_type(reader, entry, "a string");
 		else if (entry->index == 0 && entry->string[0] == '\0')
 			problems_value(reader->problems, entry, "is empty; name a program");
-		/* One that is missing after a problem would end the list early. */
-		strings[entry->index] = copy(reader, entry->type == NODE_STRING ? entry->string : "");
+		/* One that is missing after a problem would end the list early; the program stays unknown. */
+		if (entry->type == NODE_STRING)
+			strings[entry->index] = copy(reader, entry->string);
+		else
+			strings[entry->index] = copy(reader, entry->index == 0 ? "" : "?");
 	}
 }
 

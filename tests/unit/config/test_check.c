@@ -4,7 +4,7 @@
 
 static const struct bad_text bad[] = {
 	{TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:80\"}, \"b\": {\"address\": \"127.0.0.1:80\"}}"),
-		"2:67: listeners.b.address: listener \"a\" has the same address"},
+		"2:66: listeners.b.address: listener \"a\" has the same address"},
 	{TOP("\"listeners\": {\"a\": {\"address\": \":80\"}, \"b\": {\"address\": \"[::]:80\"}}"),
 		"2:57: listeners.b.address: listener \"a\" has the same address"},
 	{TOP("\"listeners\": {\"a\": {\"address\": \"/x\"}, \"b\": {\"address\": \"unix:/x\"}}"),

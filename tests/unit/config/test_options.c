@@ -52,18 +52,19 @@ static char *load(struct config **config, const struct bad_options *from, char *
 static const struct bad_options bad[] = {
 	{.program = "", .messages = "limpet: nothing to run: give a command (limpet -- node server.js) or a file "
 				    "(limpet -c FILE)\n"},
-	{.listeners = LIST("localhost:80"), .messages = "ADDR"},
+	{.listeners = LIST("localhost:80"), .messages = "limpet: -l: \"localhost:80\" is no address: not a numeric IP "
+							"address; names are not resolved\n"},
 	{.listeners = LIST("127.0.0.1:80", "127.0.0.1:80"),
-		.messages = "limpet: -l: listener \"default\" has the same address\n"},
+		.messages = "limpet: -l: \"127.0.0.1:80\" is given twice\n"},
 	{.sticky = LIST("session"), .messages = "limpet: -s: \"session\" is no source of a key; these are: ip, cookie, "
 						"header, query, path\n"},
 	{.sticky = LIST("cokie:sid"),
 		.messages = "limpet: -s: \"cokie\" is no source of a key; did you mean \"cookie\"?\n"},
-	{.sticky = LIST("cookie"), .messages = "limpet: -s: cookie needs a name: {\"cookie\": \"NAME\"}\n"},
-	{.sticky = LIST("cookie:"), .messages = "limpet: -s: is empty; leave the key out for its default\n"},
+	{.sticky = LIST("cookie"), .messages = "limpet: -s: cookie needs a name: cookie:NAME\n"},
+	{.sticky = LIST("cookie:"), .messages = "limpet: -s: is empty\n"},
 	{.sticky = LIST("cookie:a=b"), .messages = "limpet: -s: \"a=b\" cannot be the name of a cookie; it has letters, "
 						   "digits and !#$%&'*+-.^_`|~ only\n"},
-	{.sticky = LIST("path"), .messages = "limpet: -s: path needs a number: {\"path\": 1}\n"},
+	{.sticky = LIST("path"), .messages = "limpet: -s: path needs a number: path:1\n"},
 	{.sticky = LIST("path:0"), .messages = "limpet: -s: must be 1 to 64\n"},
 	{.sticky = LIST("path:two"), .messages = "limpet: -s: must be a number, not the string \"two\"\n"},
 	{.sticky = LIST("path:9999999999999999999999"),
@@ -86,12 +87,12 @@ static const struct bad_options bad[] = {
 	{.workers = "-1", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
 	{.workers = "", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
 	{.protocol = "accept", .messages = "limpet: -p: \"accept\" is none of node-cluster, node-ipc, limpet\n"},
-	{.protocol = "socket.io", .messages = "limpet: -p: \"socket.io\" is a flavour of node-ipc; did you mean "
+	{.protocol = "socket.io", .listeners = LIST("80"), .messages = "limpet: -p: \"socket.io\" is a flavour of node-ipc; did you mean "
 					      "\"node-ipc:socket.io\"?\n"},
-	{.protocol = "sticky-session:connection",
+	{.protocol = "sticky-session:connection", .listeners = LIST("80"),
 		.messages = "limpet: -p: \"sticky-session:connection\" is a flavour of node-ipc; did you mean "
 			    "\"node-ipc:sticky-session:connection\"?\n"},
-	{.protocol = "node-ipc", .messages = "limpet: -p: node-ipc needs a flavour: node-ipc:sticky-session, "
+	{.protocol = "node-ipc", .listeners = LIST("80"), .messages = "limpet: -p: node-ipc needs a flavour: node-ipc:sticky-session, "
 					     "node-ipc:sticky-cluster, node-ipc:sticky-session:connection, "
 					     "node-ipc:socket.io or node-ipc:sticky-listen\n"},
 	{.protocol = "node-ipc:socketio", .listeners = LIST("80"),
@@ -107,17 +108,17 @@ static const struct bad_options bad[] = {
 				       "supported yet)\n"},
 	{.program = "node", .messages = "limpet: command: node needs a script: Node's cluster workers take their server "
 					"from a file, as in \"node server.js\"\n"},
-	{.control = "", .messages = "limpet: --control: is empty; leave the key out for its default\n"},
+	{.control = "", .messages = "limpet: --control: is empty\n"},
 	{.file = "/nonexistent/f.json", .listeners = LIST("80"), .sticky = LIST("ip"), .workers = "4",
 		.protocol = "limpet",
-		.messages = "/nonexistent/f.json: open failed: No such file or directory\n"
-			    "limpet: -l: does not go with -c; put it into /nonexistent/f.json as "
+		.messages = "limpet: -l: does not go with -c; put it into /nonexistent/f.json as "
 			    "listeners.NAME.address\n"
 			    "limpet: -s: does not go with -c; put it into /nonexistent/f.json as listeners.NAME.sticky\n"
 			    "limpet: -n: does not go with -c; put it into /nonexistent/f.json as pools.NAME.workers\n"
 			    "limpet: -p: does not go with -c; put it into /nonexistent/f.json as pools.NAME.protocol\n"
 			    "limpet: command: does not go with -c; put it into /nonexistent/f.json as "
-			    "pools.NAME.command\n"},
+			    "pools.NAME.command\n"
+			    "/nonexistent/f.json: open failed: No such file or directory\n"},
 };
 
 static void test_bad(void **state)

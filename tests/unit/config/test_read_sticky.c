@@ -22,7 +22,7 @@ static const struct bad_text bad[] = {
 	{LISTENER("\"sticky\": [{\"session\": \"a\"}]"),
 		"2:13: listeners.w.sticky[0].session: \"session\" is no source of a key; these are: ip, cookie, header, query, path"},
 	{LISTENER("\"sticky\": {\"cookie\": \"\"}"),
-		"2:22: listeners.w.sticky.cookie: is empty; leave the key out for its default"},
+		"2:22: listeners.w.sticky.cookie: is empty"},
 	{LISTENER("\"sticky\": {\"cookie\": \"a;b\"}"),
 		"2:22: listeners.w.sticky.cookie: \"a;b\" cannot be the name of a cookie; it has letters, digits and !#$%&'*+-.^_`|~ only"},
 	{LISTENER("\"sticky\": {\"header\": \"X Tenant:\"}"),

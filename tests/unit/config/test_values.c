@@ -26,9 +26,9 @@ static const struct bad_text bad[] = {
 	{LISTENER("\"address\": [\"80\"]"),
 		"2:12: listeners.w.address: must be an address such as \"127.0.0.1:8080\", not a list"},
 	{LISTENER("\"address\": \"localhost:80\""),
-		"ADDR"},
+		"2:12: listeners.w.address: \"localhost:80\" is no address: not a numeric IP address; names are not resolved"},
 	{LISTENER("\"address\": \"\""),
-		"ADDR"},
+		"2:12: listeners.w.address: \"\" is no address: not an address; write HOST:PORT, [IPV6]:PORT, PORT or unix:/PATH"},
 	{LISTENER("\"proxy_protocol\": \"yes\""),
 		"2:19: listeners.w.proxy_protocol: must be true or false, not a string"},
 	{LISTENER("\"proxy_protocol\": 1"),
@@ -36,7 +36,9 @@ static const struct bad_text bad[] = {
 	{LISTENER("\"trusted_proxies\": \"10.0.0.0/8\""),
 		"2:20: listeners.w.trusted_proxies: must be a list of networks such as [\"10.0.0.0/8\"], not a string"},
 	{LISTENER("\"trusted_proxies\": [\"10.0.0.0/8\", 7, \"10.0.0.1/8\", \"x\"]"),
-		"ADDR"},
+		"2:35: listeners.w.trusted_proxies[1]: must be a network such as \"10.0.0.0/8\", not a number\n"
+		"2:38: listeners.w.trusted_proxies[2]: \"10.0.0.1/8\" is no network: the address has bits behind the prefix\n"
+		"2:52: listeners.w.trusted_proxies[3]: \"x\" is no network: not a network; write ADDRESS or ADDRESS/PREFIX, such as 10.0.0.0/8 or fd00::/8"},
 	{LISTENER("\"head_timeout\": 10"),
 		"2:17: listeners.w.head_timeout: needs a unit: \"10s\" or \"10ms\""},
 	{LISTENER("\"head_timeout\": \"10\""),
