@@ -15,8 +15,7 @@ static struct config *load(const char *text, size_t length)
 	config_load_text(&config, "fuzz.json", text, length, 0, out);
 	fclose(out);
 	/* A refusal says why, in a bounded number of lines; a success says nothing. */
-	if ((config == NULL) != (size > 0))
-		abort();
+	REQUIRE((config == NULL) == (size > 0));
 	free(messages);
 	return config;
 }
@@ -26,15 +25,14 @@ static char *print(const struct config *config, size_t *length)
 	char *text = NULL;
 	FILE *out = open_memstream(&text, length);
 
-	if (config_print(config, out) != 0)
-		abort();
+	REQUIRE(config_print(config, out) == 0);
 	fclose(out);
 	return text;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct config *config = load((const char *)data, size);
+	struct config *config = load(size == 0 ? "" : (const char *)data, size);
 	struct config *again;
 	size_t first_length;
 	size_t second_length;
@@ -45,11 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	first = print(config, &first_length);
 	again = load(first, first_length);
-	if (again == NULL)
-		abort();
+	REQUIRE(again != NULL);
 	second = print(again, &second_length);
-	if (strcmp(first, second) != 0)
-		abort();
+	REQUIRE(strcmp(first, second) == 0);
 	free(first);
 	free(second);
 	config_free(config);

@@ -68,10 +68,12 @@ static inline void check_bad(const struct bad_text *bad, size_t count, uid_t uid
 		for (char *line = strtok(messages, "\n"); line != NULL; line = strtok(NULL, "\n")) {
 			const char *text = strncmp(line, "f.json:", 7) == 0 ? line + 7 : line;
 
-			used += (size_t)snprintf(stripped + used, sizeof stripped - used, "%s%s", used > 0 ? "\n" : "", text);
+			used += (size_t)snprintf(
+			    stripped + used, sizeof stripped - used, "%s%s", used > 0 ? "\n" : "", text);
 		}
 		if (strcmp(stripped, bad[i].messages) != 0) {
-			print_error("%s\n  said:     %s\n  expected: %s\n", bad[i].text, stripped, bad[i].messages);
+			print_error(
+			    "%s\n  said:     %s\n  expected: %s\n", bad[i].text, stripped, bad[i].messages);
 			different++;
 		}
 		config_free(config);

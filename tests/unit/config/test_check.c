@@ -3,25 +3,25 @@
 #include <pwd.h>
 
 static const struct bad_text bad[] = {
-	{TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:80\"}, \"b\": {\"address\": \"127.0.0.1:80\"}}"),
-		"2:66: listeners.b.address: listener \"a\" has the same address"},
-	{TOP("\"listeners\": {\"a\": {\"address\": \":80\"}, \"b\": {\"address\": \"[::]:80\"}}"),
-		"2:57: listeners.b.address: listener \"a\" has the same address"},
-	{TOP("\"listeners\": {\"a\": {\"address\": \"/x\"}, \"b\": {\"address\": \"unix:/x\"}}"),
-		"2:56: listeners.b.address: listener \"a\" has the same address"},
-	{TOP("\"listeners\": {\"a\": {}, \"b\": {}}"),
-		"2:24: listeners.b: pool \"p\" has the listener \"a\" without an address already; give this one an \"address\""},
-	{LISTENER("\"proxy_protocol\": true"),
-		"2:19: listeners.w.proxy_protocol: needs \"trusted_proxies\": no peer is trusted, so every connection would be closed"},
-	{TOP("\"user\": \"no-such-user-here\""),
-		"2:9: user: there is no user \"no-such-user-here\""},
+    {TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:80\"}, \"b\": {\"address\": \"127.0.0.1:80\"}}"),
+        "2:66: listeners.b.address: listener \"a\" has the same address"},
+    {TOP("\"listeners\": {\"a\": {\"address\": \":80\"}, \"b\": {\"address\": \"[::]:80\"}}"),
+        "2:57: listeners.b.address: listener \"a\" has the same address"},
+    {TOP("\"listeners\": {\"a\": {\"address\": \"/x\"}, \"b\": {\"address\": \"unix:/x\"}}"),
+        "2:56: listeners.b.address: listener \"a\" has the same address"},
+    {TOP("\"listeners\": {\"a\": {}, \"b\": {}}"),
+        "2:24: listeners.b: pool \"p\" has the listener \"a\" without an address already; give this one an "
+        "\"address\""},
+    {LISTENER("\"proxy_protocol\": true"), "2:19: listeners.w.proxy_protocol: needs \"trusted_proxies\": no "
+                                           "peer is trusted, so every connection would be closed"},
+    {TOP("\"user\": \"no-such-user-here\""), "2:9: user: there is no user \"no-such-user-here\""},
 };
 
 static const struct bad_text bad_not_root[] = {
-	{TOP("\"user\": \"root\""),
-		"2:9: user: limpet must be started as root to become \"root\"; leave the key out to stay who starts it"},
-	{POOL("\"user\": \"root\""),
-		"2:9: pools.p.user: limpet must be started as root to become \"root\"; leave the key out to stay who starts it"},
+    {TOP("\"user\": \"root\""), "2:9: user: limpet must be started as root to become \"root\"; leave the key "
+                                "out to stay who starts it"},
+    {POOL("\"user\": \"root\""), "2:9: pools.p.user: limpet must be started as root to become \"root\"; "
+                                 "leave the key out to stay who starts it"},
 };
 
 static void test_bad(void **state)
@@ -37,11 +37,13 @@ static void test_not_root(void **state)
 static void test_good(void **state)
 {
 	static const char *const texts[] = {
-		/* Port 0 is another port each time. */
-		TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:0\"}, \"b\": {\"address\": \"127.0.0.1:0\"}}"),
-		TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:1\"}, \"b\": {\"address\": \"127.0.0.2:1\"}, \"c\": {}}"),
-		LISTENER("\"proxy_protocol\": true, \"trusted_proxies\": [\"::1\"]"),
-		TOP("\"user\": \"root\""),
+	    /* Port 0 is another port each time. */
+	    TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:0\"}, \"b\": {\"address\": "
+	        "\"127.0.0.1:0\"}}"),
+	    TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:1\"}, \"b\": {\"address\": "
+	        "\"127.0.0.2:1\"}, \"c\": {}}"),
+	    LISTENER("\"proxy_protocol\": true, \"trusted_proxies\": [\"::1\"]"),
+	    TOP("\"user\": \"root\""),
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -64,7 +66,8 @@ static void test_same_user(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_same_user), cmocka_unit_test(test_not_root), cmocka_unit_test(test_bad)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_same_user),
+	    cmocka_unit_test(test_not_root), cmocka_unit_test(test_bad)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

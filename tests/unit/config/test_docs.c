@@ -74,7 +74,7 @@ static void test_complete(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_schema), cmocka_unit_test(test_page), cmocka_unit_test(test_complete)};
+	    cmocka_unit_test(test_schema), cmocka_unit_test(test_page), cmocka_unit_test(test_complete)};
 
 	if (argc != 3)
 		return 1;

@@ -20,7 +20,8 @@ static void assert_at(struct position at, unsigned line, unsigned column)
 
 static void test_positions(void **state)
 {
-	struct document *document = parse("\n {\"a\" :\t[1, \"two\",\r\n  {}, []],\n\"\u00e4\u20ac\": \"\u00e4\", \"c\" : -7 }\n");
+	struct document *document =
+	    parse("\n {\"a\" :\t[1, \"two\",\r\n  {}, []],\n\"\u00e4\u20ac\": \"\u00e4\", \"c\" : -7 }\n");
 	const struct node *root = &document->nodes[0];
 	const struct node *a = node_member(root, "a");
 	const struct node *umlaut = node_member(root, "\u00e4\u20ac");
@@ -50,9 +51,10 @@ static void test_positions(void **state)
 
 static void test_types(void **state)
 {
-	struct document *document = parse("[{},[],\"\",0,-1,1.5,1e3,1E3,true,false,null,9223372036854775807]");
-	static const enum node_type types[] = {NODE_OBJECT, NODE_LIST, NODE_STRING, NODE_INTEGER, NODE_INTEGER,
-		NODE_REAL, NODE_REAL, NODE_REAL, NODE_TRUE, NODE_FALSE, NODE_NULL, NODE_INTEGER};
+	struct document *document =
+	    parse("[{},[],\"\",0,-1,1.5,1e3,1E3,true,false,null,9223372036854775807]");
+	static const enum node_type types[] = {NODE_OBJECT, NODE_LIST, NODE_STRING, NODE_INTEGER,
+	    NODE_INTEGER, NODE_REAL, NODE_REAL, NODE_REAL, NODE_TRUE, NODE_FALSE, NODE_NULL, NODE_INTEGER};
 	const struct node *node = document->nodes[0].first;
 
 	assert_int_equal(document->nodes[0].count, COUNT(types));
@@ -65,7 +67,7 @@ static void test_types(void **state)
 static void test_strings(void **state)
 {
 	struct document *document = parse(
-		"{\"\\u0061\\n\": \"\\\"\\\\\\/\\u20ac\\ud83d\\ude00\", \"x\": \"{[,:]}//\", \"y\": \"\\\\\"}");
+	    "{\"\\u0061\\n\": \"\\\"\\\\\\/\\u20ac\\ud83d\\ude00\", \"x\": \"{[,:]}//\", \"y\": \"\\\\\"}");
 
 	assert_string_equal(node_member(&document->nodes[0], "a\n")->string, "\"\\/\u20ac\U0001F600");
 	assert_string_equal(node_member(&document->nodes[0], "x")->string, "{[,:]}//");
@@ -79,7 +81,7 @@ static void test_strings(void **state)
 static void test_comments(void **state)
 {
 	struct document *document = parse("{\"//\": 1, \"// a\": {\"x\": [1, 2]}, \"//\": 2, \"a\": "
-					  "{\"//\": [], \"b\": 1, \"\\u002f\\/ c\": {}}, \"/\": 3}");
+	                                  "{\"//\": [], \"b\": 1, \"\\u002f\\/ c\": {}}, \"/\": 3}");
 	const struct node *root = &document->nodes[0];
 
 	assert_int_equal(root->count, 2);
@@ -93,7 +95,8 @@ static void test_comments(void **state)
 
 static void test_duplicates(void **state)
 {
-	struct document *document = parse("{\"a\": {\"x\": 1}, \"b\": {\"a\": 1},\n\"\\u0061\": [2], \"a\": 3}");
+	struct document *document =
+	    parse("{\"a\": {\"x\": 1}, \"b\": {\"a\": 1},\n\"\\u0061\": [2], \"a\": 3}");
 	const struct node *first = document->nodes[0].first;
 	const struct node *second = first->next->next;
 
@@ -114,26 +117,26 @@ static const struct {
 	unsigned column;
 	const char *message;
 } bad[] = {
-	{"", 0, 1, 1, "'[' or '{' expected near end of file"},
-	{"  ", 0, 1, 2, "'[' or '{' expected near end of file"},
-	{"1", 0, 1, 1, "'[' or '{' expected near '1'"},
-	{"{", 0, 1, 1, "string or '}' expected near end of file"},
-	{"{\n\"a\": 1,\n}", 0, 3, 1, "string or '}' expected near '}'; is there a comma too many?"},
-	{"[1,]", 0, 1, 4, "unexpected token near ']'; is there a comma too many?"},
-	{"{\"a\" 1}", 0, 1, 6, "':' expected near '1'"},
-	{"{\"a\": 1} x", 0, 1, 10, "end of file expected near 'x'"},
-	{"{\n// why\n\"a\": 1}", 0, 2, 1,
-		"string or '}' expected near '/'; a comment is a key that begins with //: \"// why\": \"...\""},
-	{"{\"a\": 'x'}", 0, 1, 7, "invalid token near '''"},
-	{"{\"a\": 99999999999999999999}", 0, 1, 26, "too big integer near '99999999999999999999'"},
-	{"{\"a\": 1e999}", 0, 1, 11, "real number overflow near '1e999'"},
-	{"{\"a\": \"\\u0000\"}", 0, 1, 14, "a string cannot hold \\u0000"},
-	{"{\"a\":\n \"\xff\"}", 0, 2, 2, "unable to decode byte 0xff near '\"'"},
-	{"{\"a\": \"x\ny\"}", 0, 1, 8, "unexpected newline near '\"x'"},
-	{"{\n \"a\": 1\0}", 11, 2, 8, "NUL byte; this is no text file"},
-	{"\xef\xbb\xbf{}", 0, 1, 1, "begins with a byte order mark; save it as UTF-8 without one"},
-	{"\xff\xfe{}", 0, 1, 1, "unable to decode byte 0xff"},
-	{"[[[[[[[[[[[[[[[[\n [1]]]]]]]]]]]]]]]]]", 0, 2, 2, "nested deeper than 16 levels"},
+    {"", 0, 1, 1, "'[' or '{' expected near end of file"},
+    {"  ", 0, 1, 2, "'[' or '{' expected near end of file"},
+    {"1", 0, 1, 1, "'[' or '{' expected near '1'"},
+    {"{", 0, 1, 1, "string or '}' expected near end of file"},
+    {"{\n\"a\": 1,\n}", 0, 3, 1, "string or '}' expected near '}'; is there a comma too many?"},
+    {"[1,]", 0, 1, 4, "unexpected token near ']'; is there a comma too many?"},
+    {"{\"a\" 1}", 0, 1, 6, "':' expected near '1'"},
+    {"{\"a\": 1} x", 0, 1, 10, "end of file expected near 'x'"},
+    {"{\n// why\n\"a\": 1}", 0, 2, 1,
+        "string or '}' expected near '/'; a comment is a key that begins with //: \"// why\": \"...\""},
+    {"{\"a\": 'x'}", 0, 1, 7, "invalid token near '''"},
+    {"{\"a\": 99999999999999999999}", 0, 1, 26, "too big integer near '99999999999999999999'"},
+    {"{\"a\": 1e999}", 0, 1, 11, "real number overflow near '1e999'"},
+    {"{\"a\": \"\\u0000\"}", 0, 1, 14, "a string cannot hold \\u0000"},
+    {"{\"a\":\n \"\xff\"}", 0, 2, 2, "unable to decode byte 0xff near '\"'"},
+    {"{\"a\": \"x\ny\"}", 0, 1, 8, "unexpected newline near '\"x'"},
+    {"{\n \"a\": 1\0}", 11, 2, 8, "NUL byte; this is no text file"},
+    {"\xef\xbb\xbf{}", 0, 1, 1, "begins with a byte order mark; save it as UTF-8 without one"},
+    {"\xff\xfe{}", 0, 1, 1, "unable to decode byte 0xff"},
+    {"[[[[[[[[[[[[[[[[\n [1]]]]]]]]]]]]]]]]]", 0, 2, 2, "nested deeper than 16 levels"},
 };
 
 static void test_bad(void **state)
@@ -148,7 +151,7 @@ static void test_bad(void **state)
 		assert_int_equal(document_parse(&document, bad[i].text, length, &error), -EINVAL);
 		assert_null(document);
 		if (error.at.line == bad[i].line && error.at.column == bad[i].column &&
-			strcmp(error.text, bad[i].message) == 0)
+		    strcmp(error.text, bad[i].message) == 0)
 			continue;
 		print_error("%s: %u:%u: %s\n", bad[i].text, error.at.line, error.at.column, error.text);
 		different++;
@@ -156,10 +159,12 @@ static void test_bad(void **state)
 	assert_int_equal(different, 0);
 }
 
-/* A large text of each shape must take linear time: quadratic would be minutes, past the test's time limit. */
+/* A large text of each shape must take linear time: quadratic would be minutes, past the test's time limit.
+ */
 static void test_large(void **state)
 {
-	static const char *const members[] = {"\"k%zu\":{},", "\"k\":1,", "\"//\":[[]],", "\"k%zu\":\"\\n\","};
+	static const char *const members[] = {
+	    "\"k%zu\":{},", "\"k\":1,", "\"//\":[[]],", "\"k%zu\":\"\\n\","};
 	size_t size = 1024 * 1024;
 	char *text = malloc(size);
 
@@ -218,8 +223,9 @@ static void test_builder_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_positions), cmocka_unit_test(test_types),
-		cmocka_unit_test(test_strings), cmocka_unit_test(test_comments), cmocka_unit_test(test_duplicates),
-		cmocka_unit_test(test_bad), cmocka_unit_test(test_large), cmocka_unit_test(test_builder_is_bounded)};
+	    cmocka_unit_test(test_strings), cmocka_unit_test(test_comments),
+	    cmocka_unit_test(test_duplicates), cmocka_unit_test(test_bad), cmocka_unit_test(test_large),
+	    cmocka_unit_test(test_builder_is_bounded)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static void test_rows(void **state)
 		if (key->type == KEY_DURATION || key->type == KEY_SIZE || key->type == KEY_INTEGER)
 			assert_true(key->max > 0);
 		if ((key->type == KEY_DURATION || key->type == KEY_SIZE || key->type == KEY_INTEGER) &&
-			key->fallback != NULL)
+		    key->fallback != NULL)
 			assert_in_range(fallback_number(key), key->min, key->max);
 	}
 	assert_null(keys_find(KEYS_POOL, "address"));
@@ -91,7 +91,7 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows), cmocka_unit_test(test_defaults), cmocka_unit_test(test_names)};
+	    cmocka_unit_test(test_rows), cmocka_unit_test(test_defaults), cmocka_unit_test(test_names)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

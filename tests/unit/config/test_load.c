@@ -114,7 +114,7 @@ static void test_size(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_files), cmocka_unit_test(test_unreadable),
-		cmocka_unit_test(test_files), cmocka_unit_test(test_size)};
+	    cmocka_unit_test(test_files), cmocka_unit_test(test_size)};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -1,7 +1,15 @@
 #include "loading.h"
 
-#define LIST(...) (const char *const[]){__VA_ARGS__, NULL}
-#define NODE_COMMAND (char *[]){(char[]){"node"}, (char[]){"a.js"}, NULL}
+#define LIST(...)                                                                                            \
+	(const char *const[])                                                                                \
+	{                                                                                                    \
+		__VA_ARGS__, NULL                                                                            \
+	}
+#define NODE_COMMAND                                                                                         \
+	(char *[])                                                                                           \
+	{                                                                                                    \
+		(char[]){"node"}, (char[]){"a.js"}, NULL                                                     \
+	}
 
 struct bad_options {
 	const char *const *listeners;
@@ -26,15 +34,15 @@ static size_t count_list(const char *const *list)
 static char *load(struct config **config, const struct bad_options *from, char *const *command)
 {
 	struct config_options options = {
-		.file = from->file,
-		.listeners = from->listeners,
-		.listeners_count = count_list(from->listeners),
-		.sticky = from->sticky,
-		.sticky_count = count_list(from->sticky),
-		.workers = from->workers,
-		.protocol = from->protocol,
-		.control = from->control,
-		.command = command,
+	    .file = from->file,
+	    .listeners = from->listeners,
+	    .listeners_count = count_list(from->listeners),
+	    .sticky = from->sticky,
+	    .sticky_count = count_list(from->sticky),
+	    .workers = from->workers,
+	    .protocol = from->protocol,
+	    .control = from->control,
+	    .command = command,
 	};
 	char *messages = NULL;
 	size_t size = 0;
@@ -50,75 +58,91 @@ static char *load(struct config **config, const struct bad_options *from, char *
 }
 
 static const struct bad_options bad[] = {
-	{.program = "", .messages = "limpet: nothing to run: give a command (limpet -- node server.js) or a file "
-				    "(limpet -c FILE)\n"},
-	{.listeners = LIST("localhost:80"), .messages = "limpet: -l: \"localhost:80\" is no address: not a numeric IP "
-							"address; names are not resolved\n"},
-	{.listeners = LIST("127.0.0.1:80", "127.0.0.1:80"),
-		.messages = "limpet: -l: \"127.0.0.1:80\" is given twice\n"},
-	{.sticky = LIST("session"), .messages = "limpet: -s: \"session\" is no source of a key; these are: ip, cookie, "
-						"header, query, path\n"},
-	{.sticky = LIST("cokie:sid"),
-		.messages = "limpet: -s: \"cokie\" is no source of a key; did you mean \"cookie\"?\n"},
-	{.sticky = LIST("cookie"), .messages = "limpet: -s: cookie needs a name: cookie:NAME\n"},
-	{.sticky = LIST("cookie:"), .messages = "limpet: -s: is empty\n"},
-	{.sticky = LIST("cookie:a=b"), .messages = "limpet: -s: \"a=b\" cannot be the name of a cookie; it has letters, "
-						   "digits and !#$%&'*+-.^_`|~ only\n"},
-	{.sticky = LIST("path"), .messages = "limpet: -s: path needs a number: path:1\n"},
-	{.sticky = LIST("path:0"), .messages = "limpet: -s: must be 1 to 64\n"},
-	{.sticky = LIST("path:two"), .messages = "limpet: -s: must be a number, not the string \"two\"\n"},
-	{.sticky = LIST("path:9999999999999999999999"),
-		.messages = "limpet: -s: must be a number, not the string \"9999999999999999999999\"\n"},
-	{.sticky = LIST("ip:24"),
-		.messages = "limpet: -s: write ip or ip:V4PREFIX/V6PREFIX, such as ip:24/56\n"},
-	{.sticky = LIST("ip:33/129"), .messages = "limpet: -s: must be 0 to 32\nlimpet: -s: must be 0 to 128\n"},
-	{.sticky = LIST("ip:/"),
-		.messages = "limpet: -s: must be a number, not the string \"\"\n"
-			    "limpet: -s: must be a number, not the string \"\"\n"},
-	{.sticky = LIST("ip", "cookie:a"),
-		.messages = "limpet: -s: is never reached, as every client has an address; put ip last\n"},
-	{.sticky = LIST(""),
-		.messages = "limpet: -s: \"\" is no source of a key; these are: ip, cookie, header, query, path\n"},
-	{.sticky = LIST(":"),
-		.messages = "limpet: -s: \"\" is no source of a key; these are: ip, cookie, header, query, path\n"},
-	{.workers = "0", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
-	{.workers = "1025", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
-	{.workers = "four", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
-	{.workers = "-1", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
-	{.workers = "", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
-	{.protocol = "accept", .messages = "limpet: -p: \"accept\" is none of node-cluster, node-ipc, limpet\n"},
-	{.protocol = "socket.io", .listeners = LIST("80"), .messages = "limpet: -p: \"socket.io\" is a flavour of node-ipc; did you mean "
-					      "\"node-ipc:socket.io\"?\n"},
-	{.protocol = "sticky-session:connection", .listeners = LIST("80"),
-		.messages = "limpet: -p: \"sticky-session:connection\" is a flavour of node-ipc; did you mean "
-			    "\"node-ipc:sticky-session:connection\"?\n"},
-	{.protocol = "node-ipc", .listeners = LIST("80"), .messages = "limpet: -p: node-ipc needs a flavour: node-ipc:sticky-session, "
-					     "node-ipc:sticky-cluster, node-ipc:sticky-session:connection, "
-					     "node-ipc:socket.io or node-ipc:sticky-listen\n"},
-	{.protocol = "node-ipc:socketio", .listeners = LIST("80"),
-		.messages = "limpet: -p: \"socketio\" is none of sticky-session, sticky-cluster, "
-			    "sticky-session:connection, socket.io, sticky-listen; did you mean \"socket.io\"?\n"},
-	{.protocol = "node-ipc:socket.io",
-		.messages = "limpet: workers of protocol node-ipc do not say where to listen; give an address: -l "
-			    "ADDRESS:PORT\n"},
-	{.protocol = "limpet", .messages = "limpet: workers of protocol limpet do not say where to listen; give an "
-					   "address: -l ADDRESS:PORT\n"},
-	{.program = "npm", .messages = "limpet: command: cannot tell how \"npm\" takes connections; say it: -p node-cluster "
-				       "if it starts Node.js, -p node-ipc:FLAVOUR or -p limpet (other workers are not "
-				       "supported yet)\n"},
-	{.program = "node", .messages = "limpet: command: node needs a script: Node's cluster workers take their server "
-					"from a file, as in \"node server.js\"\n"},
-	{.control = "", .messages = "limpet: --control: is empty\n"},
-	{.file = "/nonexistent/f.json", .listeners = LIST("80"), .sticky = LIST("ip"), .workers = "4",
-		.protocol = "limpet",
-		.messages = "limpet: -l: does not go with -c; put it into /nonexistent/f.json as "
-			    "listeners.NAME.address\n"
-			    "limpet: -s: does not go with -c; put it into /nonexistent/f.json as listeners.NAME.sticky\n"
-			    "limpet: -n: does not go with -c; put it into /nonexistent/f.json as pools.NAME.workers\n"
-			    "limpet: -p: does not go with -c; put it into /nonexistent/f.json as pools.NAME.protocol\n"
-			    "limpet: command: does not go with -c; put it into /nonexistent/f.json as "
-			    "pools.NAME.command\n"
-			    "/nonexistent/f.json: open failed: No such file or directory\n"},
+    {.program = "",
+        .messages = "limpet: nothing to run: give a command (limpet -- node server.js) or a file "
+                    "(limpet -c FILE)\n"},
+    {.listeners = LIST("localhost:80"),
+        .messages = "limpet: -l: \"localhost:80\" is no address: not a numeric IP "
+                    "address; names are not resolved\n"},
+    {.listeners = LIST("127.0.0.1:80", "127.0.0.1:80"),
+        .messages = "limpet: -l: \"127.0.0.1:80\" is given twice\n"},
+    {.sticky = LIST("session"),
+        .messages = "limpet: -s: \"session\" is no source of a key; these are: ip, cookie, "
+                    "header, query, path\n"},
+    {.sticky = LIST("cokie:sid"),
+        .messages = "limpet: -s: \"cokie\" is no source of a key; did you mean \"cookie\"?\n"},
+    {.sticky = LIST("cookie"), .messages = "limpet: -s: cookie needs a name: cookie:NAME\n"},
+    {.sticky = LIST("cookie:"), .messages = "limpet: -s: is empty\n"},
+    {.sticky = LIST("cookie:a=b"),
+        .messages = "limpet: -s: \"a=b\" cannot be the name of a cookie; it has letters, "
+                    "digits and !#$%&'*+-.^_`|~ only\n"},
+    {.sticky = LIST("path"), .messages = "limpet: -s: path needs a number: path:1\n"},
+    {.sticky = LIST("path:0"), .messages = "limpet: -s: must be 1 to 64\n"},
+    {.sticky = LIST("path:two"), .messages = "limpet: -s: must be a number, not the string \"two\"\n"},
+    {.sticky = LIST("path:9999999999999999999999"),
+        .messages = "limpet: -s: must be a number, not the string \"9999999999999999999999\"\n"},
+    {.sticky = LIST("ip:24"), .messages = "limpet: -s: write ip or ip:V4PREFIX/V6PREFIX, such as ip:24/56\n"},
+    {.sticky = LIST("ip:33/129"), .messages = "limpet: -s: must be 0 to 32\nlimpet: -s: must be 0 to 128\n"},
+    {.sticky = LIST("ip:/"),
+        .messages = "limpet: -s: must be a number, not the string \"\"\n"
+                    "limpet: -s: must be a number, not the string \"\"\n"},
+    {.sticky = LIST("ip", "cookie:a"),
+        .messages = "limpet: -s: is never reached, as every client has an address; put ip last\n"},
+    {.sticky = LIST(""),
+        .messages = "limpet: -s: \"\" is no source of a key; these are: ip, cookie, header, query, path\n"},
+    {.sticky = LIST(":"),
+        .messages = "limpet: -s: \"\" is no source of a key; these are: ip, cookie, header, query, path\n"},
+    {.workers = "0", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
+    {.workers = "1025", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
+    {.workers = "four", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
+    {.workers = "-1", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
+    {.workers = "", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
+    {.protocol = "accept", .messages = "limpet: -p: \"accept\" is none of node-cluster, node-ipc, limpet\n"},
+    {.protocol = "socket.io",
+        .listeners = LIST("80"),
+        .messages = "limpet: -p: \"socket.io\" is a flavour of node-ipc; did you mean "
+                    "\"node-ipc:socket.io\"?\n"},
+    {.protocol = "sticky-session:connection",
+        .listeners = LIST("80"),
+        .messages = "limpet: -p: \"sticky-session:connection\" is a flavour of node-ipc; did you mean "
+                    "\"node-ipc:sticky-session:connection\"?\n"},
+    {.protocol = "node-ipc",
+        .listeners = LIST("80"),
+        .messages = "limpet: -p: node-ipc needs a flavour: node-ipc:sticky-session, "
+                    "node-ipc:sticky-cluster, node-ipc:sticky-session:connection, "
+                    "node-ipc:socket.io or node-ipc:sticky-listen\n"},
+    {.protocol = "node-ipc:socketio",
+        .listeners = LIST("80"),
+        .messages = "limpet: -p: \"socketio\" is none of sticky-session, sticky-cluster, "
+                    "sticky-session:connection, socket.io, sticky-listen; did you mean \"socket.io\"?\n"},
+    {.protocol = "node-ipc:socket.io",
+        .messages = "limpet: workers of protocol node-ipc do not say where to listen; give an address: -l "
+                    "ADDRESS:PORT\n"},
+    {.protocol = "limpet",
+        .messages = "limpet: workers of protocol limpet do not say where to listen; give an "
+                    "address: -l ADDRESS:PORT\n"},
+    {.program = "npm",
+        .messages = "limpet: command: cannot tell how \"npm\" takes connections; say it: -p node-cluster "
+                    "if it starts Node.js, -p node-ipc:FLAVOUR or -p limpet (other workers are not "
+                    "supported yet)\n"},
+    {.program = "node",
+        .messages = "limpet: command: node needs a script: Node's cluster workers take their server "
+                    "from a file, as in \"node server.js\"\n"},
+    {.control = "", .messages = "limpet: --control: is empty\n"},
+    {.file = "/nonexistent/f.json",
+        .listeners = LIST("80"),
+        .sticky = LIST("ip"),
+        .workers = "4",
+        .protocol = "limpet",
+        .messages =
+            "limpet: -l: does not go with -c; put it into /nonexistent/f.json as "
+            "listeners.NAME.address\n"
+            "limpet: -s: does not go with -c; put it into /nonexistent/f.json as listeners.NAME.sticky\n"
+            "limpet: -n: does not go with -c; put it into /nonexistent/f.json as pools.NAME.workers\n"
+            "limpet: -p: does not go with -c; put it into /nonexistent/f.json as pools.NAME.protocol\n"
+            "limpet: command: does not go with -c; put it into /nonexistent/f.json as "
+            "pools.NAME.command\n"
+            "/nonexistent/f.json: open failed: No such file or directory\n"},
 };
 
 static void test_bad(void **state)
@@ -134,7 +158,7 @@ static void test_bad(void **state)
 
 		snprintf(program, sizeof program, "%s", bad[i].program == NULL ? "" : bad[i].program);
 		messages = load(&config, &bad[i],
-			bad[i].program == NULL ? NODE_COMMAND : (program[0] == '\0' ? none : command));
+		    bad[i].program == NULL ? NODE_COMMAND : (program[0] == '\0' ? none : command));
 		if (strcmp(messages, bad[i].messages) != 0) {
 			print_error("said:     %sexpected: %s\n", messages, bad[i].messages);
 			different++;
@@ -176,10 +200,12 @@ static void test_no_options(void **state)
 
 static void test_all_options(void **state)
 {
-	struct config *config = load_options(&(struct bad_options){
-		.listeners = LIST("127.0.0.1:80", "/run/x", "81"),
-		.sticky = LIST("cookie:sid", "header:X-Y", "query:a:b", "path:3", "ip:24/56"),
-		.workers = "3", .protocol = "node-ipc:sticky-session:connection", .control = "/c"});
+	struct config *config =
+	    load_options(&(struct bad_options){.listeners = LIST("127.0.0.1:80", "/run/x", "81"),
+	        .sticky = LIST("cookie:sid", "header:X-Y", "query:a:b", "path:3", "ip:24/56"),
+	        .workers = "3",
+	        .protocol = "node-ipc:sticky-session:connection",
+	        .control = "/c"});
 	const struct listener_config *listener = &config->listeners[2];
 
 	assert_string_equal(config->control, "/c");
@@ -208,7 +234,7 @@ static void test_all_options(void **state)
 static void test_sticky_only(void **state)
 {
 	struct config *config =
-		load_options(&(struct bad_options){.sticky = LIST("cookie:sid"), .workers = "auto"});
+	    load_options(&(struct bad_options){.sticky = LIST("cookie:sid"), .workers = "auto"});
 
 	assert_int_equal(config->listeners_count, 1);
 	assert_string_equal(config->listeners[0].name, "default");
@@ -220,8 +246,9 @@ static void test_sticky_only(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_options), cmocka_unit_test(test_all_options),
-		cmocka_unit_test(test_sticky_only), cmocka_unit_test(test_bad)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_options),
+	    cmocka_unit_test(test_all_options), cmocka_unit_test(test_sticky_only),
+	    cmocka_unit_test(test_bad)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

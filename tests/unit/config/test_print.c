@@ -55,24 +55,37 @@ static void test_options(void **state)
 	char script[] = "a.js";
 	char *const command[] = {node, script, NULL};
 	struct config *config = load_options(&(struct config_options){.listeners = listeners,
-		.listeners_count = COUNT(listeners), .sticky = sticky, .sticky_count = COUNT(sticky),
-		.command = command, .workers = "5", .protocol = "node-ipc:socket.io", .control = "/c"});
+	    .listeners_count = COUNT(listeners),
+	    .sticky = sticky,
+	    .sticky_count = COUNT(sticky),
+	    .command = command,
+	    .workers = "5",
+	    .protocol = "node-ipc:socket.io",
+	    .control = "/c"});
 
 	check_round_trip(config);
 	config_free(config);
 }
 
-static const char everything[] =
-	"{\"user\":\"root\",\"control\":\"/c\",\"hash_secret\":\"/h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
-	"\"file\":\"/l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\",\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
-	"\"v6_prefix\":2}}],\"proxy_protocol\":true,\"trusted_proxies\":[\"10.0.0.0/8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
-	"\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_waiting_per_client\":2,\"backlog\":3}},"
-	"\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\",\"flavour\":\"sticky-listen\",\"workers\":2,"
-	"\"weights\":{\"1\":7},\"directory\":\"/d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
-	"\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"kill_timeout\":\"1m\",\"on_down\":\"reject\",\"hold\":\"0s\","
-	"\"window\":2,\"queue\":0}}}";
+static const char everything[] = "{\"user\":\"root\",\"control\":\"/c\",\"hash_secret\":\"/"
+                                 "h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
+                                 "\"file\":\"/"
+                                 "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
+                                 "\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
+                                 "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"trusted_proxies\":[\"10.0.0.0/"
+                                 "8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
+                                 "\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_"
+                                 "waiting_per_client\":2,\"backlog\":3}},"
+                                 "\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\","
+                                 "\"flavour\":\"sticky-listen\",\"workers\":2,"
+                                 "\"weights\":{\"1\":7},\"directory\":\"/"
+                                 "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
+                                 "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"kill_timeout\":\"1m\","
+                                 "\"on_down\":\"reject\",\"hold\":\"0s\","
+                                 "\"window\":2,\"queue\":0}}}";
 
-/* The table of keys makes the printed text: here is one with every key, none at its default, to compare it with. */
+/* The table of keys makes the printed text: here is one with every key, none at its default, to compare it
+ * with. */
 static void test_everything(void **state)
 {
 	struct config *config = load_good(everything);
@@ -105,7 +118,7 @@ static void test_not_utf8(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_examples), cmocka_unit_test(test_options),
-		cmocka_unit_test(test_everything), cmocka_unit_test(test_not_utf8)};
+	    cmocka_unit_test(test_everything), cmocka_unit_test(test_not_utf8)};
 
 	files_count = argc - 1;
 	files = argv + 1;

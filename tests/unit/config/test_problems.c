@@ -42,15 +42,15 @@ static void test_order_and_path(void **state)
 	problems_position(&problems, (struct position){9, 9}, "place");
 	text = written(&problems);
 	assert_string_equal(text, "limpet: -l: option\n"
-				  "limpet: command line\n"
-				  "f:1:1: root\n"
-				  "f:2:3: a: name\n"
-				  "f:2:8: a: one\n"
-				  "f:2:8: a: two\n"
-				  "f:2:9: a[0]: element\n"
-				  "f:3:1: a[1].c: first on 3\n"
-				  "f:3:10: a[1].c: second on 3\n"
-				  "f:9:9: place\n");
+	                          "limpet: command line\n"
+	                          "f:1:1: root\n"
+	                          "f:2:3: a: name\n"
+	                          "f:2:8: a: one\n"
+	                          "f:2:8: a: two\n"
+	                          "f:2:9: a[0]: element\n"
+	                          "f:3:1: a[1].c: first on 3\n"
+	                          "f:3:10: a[1].c: second on 3\n"
+	                          "f:9:9: place\n");
 	free(text);
 	document_free(document);
 }
@@ -62,7 +62,9 @@ static void test_control_characters(void **state)
 	char *text;
 
 	problems_init(&problems, "f");
-	problems_position(&problems, whole, "a\x1b[31mb\nc\x7f\xc2\x9b" "d \u00e4 \u00a0");
+	problems_position(&problems, whole,
+	    "a\x1b[31mb\nc\x7f\xc2\x9b"
+	    "d \u00e4 \u00a0");
 	text = written(&problems);
 	assert_string_equal(text, "f: a?[31mb?c???d \u00e4 \u00a0\n");
 	free(text);
@@ -89,7 +91,7 @@ static void test_bound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_and_path),
-		cmocka_unit_test(test_control_characters), cmocka_unit_test(test_bound)};
+	    cmocka_unit_test(test_control_characters), cmocka_unit_test(test_bound)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,30 +3,25 @@
 #include <sched.h>
 
 static const struct bad_text bad[] = {
-	{POOL("\"workers\": 0"),
-		"2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
-	{POOL("\"workers\": 1025"),
-		"2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
-	{POOL("\"workers\": -1"),
-		"2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
-	{POOL("\"workers\": \"4\""),
-		"2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
-	{POOL("\"workers\": 1.5"),
-		"2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
-	{POOL("\"workers\": 2, \"weights\": [1, 2]"),
-		"2:26: pools.p.weights: must be an object of numbers by slot name such as {\"0\": 2}, not a list"},
-	{POOL("\"workers\": 2, \"weights\": {\"2\": 1, \"00\": 1, \"-1\": 1, \" 1\": 1, \"\": 1, \"x\": 1}"),
-		"2:27: pools.p.weights.2: there is no such slot; this pool has \"0\" to \"1\"\n"
-			"2:35: pools.p.weights.00: there is no such slot; this pool has \"0\" to \"1\"\n"
-			"2:44: pools.p.weights.-1: there is no such slot; this pool has \"0\" to \"1\"\n"
-			"2:53: pools.p.weights. 1: there is no such slot; this pool has \"0\" to \"1\"\n"
-			"2:62: pools.p.weights.: there is no such slot; this pool has \"0\" to \"1\"\n"
-			"2:69: pools.p.weights.x: there is no such slot; this pool has \"0\" to \"1\""},
-	{POOL("\"workers\": 2, \"weights\": {\"0\": 1001, \"1\": \"1\"}"),
-		"2:32: pools.p.weights.0: must be 0 to 1000\n"
-			"2:43: pools.p.weights.1: must be a number, not the string \"1\""},
-	{POOL("\"workers\": 2, \"weights\": {\"0\": 0, \"1\": 0}"),
-		"2:26: pools.p.weights: all slots have weight 0, so that no worker would get a client"},
+    {POOL("\"workers\": 0"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": 1025"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": -1"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": \"4\""), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": 1.5"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": 2, \"weights\": [1, 2]"),
+        "2:26: pools.p.weights: must be an object of numbers by slot name such as {\"0\": 2}, not a list"},
+    {POOL("\"workers\": 2, \"weights\": {\"2\": 1, \"00\": 1, \"-1\": 1, \" 1\": 1, \"\": 1, \"x\": 1}"),
+        "2:27: pools.p.weights.2: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:35: pools.p.weights.00: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:44: pools.p.weights.-1: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:53: pools.p.weights. 1: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:62: pools.p.weights.: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:69: pools.p.weights.x: there is no such slot; this pool has \"0\" to \"1\""},
+    {POOL("\"workers\": 2, \"weights\": {\"0\": 1001, \"1\": \"1\"}"),
+        "2:32: pools.p.weights.0: must be 0 to 1000\n"
+        "2:43: pools.p.weights.1: must be a number, not the string \"1\""},
+    {POOL("\"workers\": 2, \"weights\": {\"0\": 0, \"1\": 0}"),
+        "2:26: pools.p.weights: all slots have weight 0, so that no worker would get a client"},
 };
 
 static void test_bad(void **state)
@@ -83,7 +78,8 @@ static void test_auto(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_auto), cmocka_unit_test(test_bad)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_good), cmocka_unit_test(test_auto), cmocka_unit_test(test_bad)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
