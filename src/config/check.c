@@ -40,6 +40,7 @@ static void check_listener(
     struct reader *reader, const struct node *root, const struct listener_config *listener)
 {
 	const struct node *node = entry_node(root, "listeners", listener->name);
+	const struct node *trusted = node_member(node, "trusted_proxies");
 
 	if (node == NULL)
 		return;
@@ -48,7 +49,7 @@ static void check_listener(
 		    "pool \"%s\" has the listener \"%s\" without an address already; "
 		    "give this one an \"address\"",
 		    listener->pool->name, listener->pool->worker_listener->name);
-	if (listener->proxy_protocol && node_member(node, "trusted_proxies") == NULL)
+	if (listener->proxy_protocol && (trusted == NULL || (trusted->type == NODE_LIST && trusted->count == 0)))
 		problems_value(reader->problems, node_member(node, "proxy_protocol"),
 		    "needs \"trusted_proxies\": no peer is trusted, so every connection would be closed");
 }

@@ -85,7 +85,8 @@ static void find_protocol(struct reader *reader, const struct node *node, struct
 	if (command->option != NULL)
 		problems_value(reader->problems, command,
 		    "cannot tell how \"%.64s\" takes connections; say it: "
-		    "-p node-cluster if it starts Node.js, -p node-ipc:FLAVOUR or -p limpet (other workers are not supported yet)",
+		    "-p node-cluster if it starts Node.js, -p node-ipc:FLAVOUR or -p limpet "
+		    "(other workers are not supported yet)",
 		    pool->command[0]);
 	else
 		problems_value(reader->problems, command,

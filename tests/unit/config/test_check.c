@@ -14,6 +14,10 @@ static const struct bad_text bad[] = {
         "\"address\""},
     {LISTENER("\"proxy_protocol\": true"), "2:19: listeners.w.proxy_protocol: needs \"trusted_proxies\": no "
                                            "peer is trusted, so every connection would be closed"},
+    {LISTENER("\"proxy_protocol\": true, \"trusted_proxies\": []"),
+        "2:19: listeners.w.proxy_protocol: needs \"trusted_proxies\": no peer is trusted, so every "
+        "connection "
+        "would be closed"},
     {TOP("\"user\": \"no-such-user-here\""), "2:9: user: there is no user \"no-such-user-here\""},
 };
 
