@@ -252,6 +252,8 @@ static void read_command(struct reader *reader, const struct key *key, const str
 			strings[entry->index] = copy(reader, entry->string);
 		else
 			strings[entry->index] = copy(reader, entry->index == 0 ? "" : "?");
+		if (strings[entry->index] == NULL)
+			return;
 	}
 }
 
