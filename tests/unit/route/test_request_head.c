@@ -12,90 +12,92 @@ struct good {
 };
 
 static const struct good good[] = {
-	{BYTES("GET / HTTP/1.1\r\n\r\n"), "GET", "/", ""},
-	{BYTES("GET / HTTP/1.0\r\n\r\n"), "GET", "/", ""},
-	{BYTES("GET / HTTP/1.1\n\n"), "GET", "/", ""},
-	{BYTES("GET / HTTP/1.1\nA: b\r\n\n"), "GET", "/", "A=b"},
-	{BYTES("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), "GET", "/", "Host=a"},
-	{BYTES("GET /a?b=c HTTP/1.1\r\nHost: a\r\nCookie:sid=1 \r\nX:\r\nY: \t\r\nZ:  q r\t \r\n\r\n"), "GET", "/a?b=c",
-		"Host=a|Cookie=sid=1|X=|Y=|Z=q r"},
-	{BYTES("GET http://h/p?q=1#f HTTP/1.1\r\n\r\n"), "GET", "http://h/p?q=1#f", ""},
-	{BYTES("GET http://h?q=1 HTTP/1.1\r\n\r\n"), "GET", "http://h?q=1", ""},
-	{BYTES("GET http://[::1]:80/ HTTP/1.1\r\n\r\n"), "GET", "http://[::1]:80/", ""},
-	{BYTES("OPTIONS * HTTP/1.1\r\n\r\n"), "OPTIONS", "*", ""},
-	{BYTES("CONNECT example.org:443 HTTP/1.1\r\nHost: a\r\n\r\n"), "CONNECT", "example.org:443", "Host=a"},
-	{BYTES("GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n"), "GET",
-		"/chat", "Upgrade=websocket|Connection=Upgrade|Sec-WebSocket-Version=13"},
-	{BYTES("POST / HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"), "POST", "/",
-		"Content-Length=5|Expect=100-continue"},
-	{BYTES("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), "POST", "/", "Transfer-Encoding=chunked"},
-	{BYTES("QUERY /s HTTP/1.1\r\n\r\n"), "QUERY", "/s", ""},
-	{BYTES("M-SEARCH * HTTP/1.1\r\n\r\n"), "M-SEARCH", "*", ""},
-	{BYTES("X!#$%&'*+-.^_`|~9 / HTTP/1.1\r\n\r\n"), "X!#$%&'*+-.^_`|~9", "/", ""},
-	{BYTES("PRINT / HTTP/1.1\r\n\r\n"), "PRINT", "/", ""},
-	{BYTES("GET / HTTP/1.1\r\nA: b\r\n c\r\n\td\r\nE:\r\n f\r\n\r\n"), "GET", "/", "A=b\r\n c\r\n\td|E=f"},
-	{BYTES("GET / HTTP/1.1\r\nA: \xc3\xa9\xff\r\n\r\n"), "GET", "/", "A=\xc3\xa9\xff"},
-	{BYTES("GET / HTTP/1.1\r\nA: 1\r\na: 2\r\nA: 3\r\n\r\n"), "GET", "/", "A=1|a=2|A=3"},
-	{BYTES("GET / HTTP/1.1\r\nCookie: ;;; =; a=b=c\r\n\r\n"), "GET", "/", "Cookie=;;; =; a=b=c"},
-	{BYTES("GET  / HTTP/1.1\r\n\r\n"), "GET", "/", ""},
+    {BYTES("GET / HTTP/1.1\r\n\r\n"), "GET", "/", ""},
+    {BYTES("GET / HTTP/1.0\r\n\r\n"), "GET", "/", ""},
+    {BYTES("GET / HTTP/1.1\n\n"), "GET", "/", ""},
+    {BYTES("GET / HTTP/1.1\nA: b\r\n\n"), "GET", "/", "A=b"},
+    {BYTES("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), "GET", "/", "Host=a"},
+    {BYTES("GET /a?b=c HTTP/1.1\r\nHost: a\r\nCookie:sid=1 \r\nX:\r\nY: \t\r\nZ:  q r\t \r\n\r\n"), "GET",
+        "/a?b=c", "Host=a|Cookie=sid=1|X=|Y=|Z=q r"},
+    {BYTES("GET http://h/p?q=1#f HTTP/1.1\r\n\r\n"), "GET", "http://h/p?q=1#f", ""},
+    {BYTES("GET http://h?q=1 HTTP/1.1\r\n\r\n"), "GET", "http://h?q=1", ""},
+    {BYTES("GET http://[::1]:80/ HTTP/1.1\r\n\r\n"), "GET", "http://[::1]:80/", ""},
+    {BYTES("OPTIONS * HTTP/1.1\r\n\r\n"), "OPTIONS", "*", ""},
+    {BYTES("CONNECT example.org:443 HTTP/1.1\r\nHost: a\r\n\r\n"), "CONNECT", "example.org:443", "Host=a"},
+    {BYTES("GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: "
+           "13\r\n\r\n"),
+        "GET", "/chat", "Upgrade=websocket|Connection=Upgrade|Sec-WebSocket-Version=13"},
+    {BYTES("POST / HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"), "POST", "/",
+        "Content-Length=5|Expect=100-continue"},
+    {BYTES("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), "POST", "/",
+        "Transfer-Encoding=chunked"},
+    {BYTES("QUERY /s HTTP/1.1\r\n\r\n"), "QUERY", "/s", ""},
+    {BYTES("M-SEARCH * HTTP/1.1\r\n\r\n"), "M-SEARCH", "*", ""},
+    {BYTES("X!#$%&'*+-.^_`|~9 / HTTP/1.1\r\n\r\n"), "X!#$%&'*+-.^_`|~9", "/", ""},
+    {BYTES("PRINT / HTTP/1.1\r\n\r\n"), "PRINT", "/", ""},
+    {BYTES("GET / HTTP/1.1\r\nA: b\r\n c\r\n\td\r\nE:\r\n f\r\n\r\n"), "GET", "/", "A=b\r\n c\r\n\td|E=f"},
+    {BYTES("GET / HTTP/1.1\r\nA: \xc3\xa9\xff\r\n\r\n"), "GET", "/", "A=\xc3\xa9\xff"},
+    {BYTES("GET / HTTP/1.1\r\nA: 1\r\na: 2\r\nA: 3\r\n\r\n"), "GET", "/", "A=1|a=2|A=3"},
+    {BYTES("GET / HTTP/1.1\r\nCookie: ;;; =; a=b=c\r\n\r\n"), "GET", "/", "Cookie=;;; =; a=b=c"},
+    {BYTES("GET  / HTTP/1.1\r\n\r\n"), "GET", "/", ""},
 };
 
 static const struct {
 	const char *bytes;
 	size_t length;
 } bad[] = {
-	{BYTES("\0")},
-	{BYTES("\x80\x2e\1\3\1")}, /* an SSLv2 hello */
-	{BYTES("\x16\x01")},
-	{BYTES(" GET / HTTP/1.1\r\n\r\n")},
-	{BYTES("GET\r\n")},
-	{BYTES("GET / HTTP/0.9\r\n\r\n")},
-	{BYTES("GET /\r\n\r\n")},
-	{BYTES("GET / HTTP/2.0\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1 \r\n\r\n")},
-	{BYTES("GET / HTTP/1.10\r\n\r\n")},
-	{BYTES("GET / HTTP/11\r\n\r\n")},
-	{BYTES("GET / HTTP/-1.1\r\n\r\n")},
-	{BYTES("GET / http/1.1\r\n\r\n")},
-	{BYTES("GET / FTP/1.1\r\n\r\n")},
-	{BYTES("GET /a b HTTP/1.1\r\n\r\n")},
-	{BYTES("GET /\ta HTTP/1.1\r\n\r\n")},
-	{BYTES("GET /\f HTTP/1.1\r\n\r\n")},
-	{BYTES("GET /\0 HTTP/1.1\r\n\r\n")},
-	{BYTES("GET /\x7f HTTP/1.1\r\n\r\n")},
-	{BYTES("GET /\xc3\xa9 HTTP/1.1\r\n\r\n")},
-	{BYTES("GET a HTTP/1.1\r\n\r\n")},
-	{BYTES("GET ?a=b HTTP/1.1\r\n\r\n")},
-	{BYTES("GET \r\n\r\n")},
-	{BYTES("GE T / HTTP/1.1\r\n\r\n")},
-	{BYTES("G\0T / HTTP/1.1\r\n\r\n")},
-	{BYTES("G:T / HTTP/1.1\r\n\r\n")},
-	{BYTES("THIS-METHOD-HAS-MORE-THAN-32-BYTES / HTTP/1.1\r\n\r\n")},
-	{BYTES("SSH-2.0-OpenSSH_9.2\r\n")},
-	{BYTES("EHLO example.org\r\n\r\n")},
-	{BYTES("\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nHost : a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nHost\t: a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nHo st: a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\n Host: a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\n: a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nHost\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nH\xc3st: a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nH(st): a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nH\0st: a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nA: b\0c\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nA: b\x01\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nA: b\x7f\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nA: b\rc\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nA:\rBC: d\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nA: b\r\n\rXyz")},
-	{BYTES("GET / HTTP/1.1\rHost: a\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nContent-Length: 1 2\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n")},
-	{BYTES("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n")},
+    {BYTES("\0")},
+    {BYTES("\x80\x2e\1\3\1")}, /* an SSLv2 hello */
+    {BYTES("\x16\x01")},
+    {BYTES(" GET / HTTP/1.1\r\n\r\n")},
+    {BYTES("GET\r\n")},
+    {BYTES("GET / HTTP/0.9\r\n\r\n")},
+    {BYTES("GET /\r\n\r\n")},
+    {BYTES("GET / HTTP/2.0\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1 \r\n\r\n")},
+    {BYTES("GET / HTTP/1.10\r\n\r\n")},
+    {BYTES("GET / HTTP/11\r\n\r\n")},
+    {BYTES("GET / HTTP/-1.1\r\n\r\n")},
+    {BYTES("GET / http/1.1\r\n\r\n")},
+    {BYTES("GET / FTP/1.1\r\n\r\n")},
+    {BYTES("GET /a b HTTP/1.1\r\n\r\n")},
+    {BYTES("GET /\ta HTTP/1.1\r\n\r\n")},
+    {BYTES("GET /\f HTTP/1.1\r\n\r\n")},
+    {BYTES("GET /\0 HTTP/1.1\r\n\r\n")},
+    {BYTES("GET /\x7f HTTP/1.1\r\n\r\n")},
+    {BYTES("GET /\xc3\xa9 HTTP/1.1\r\n\r\n")},
+    {BYTES("GET a HTTP/1.1\r\n\r\n")},
+    {BYTES("GET ?a=b HTTP/1.1\r\n\r\n")},
+    {BYTES("GET \r\n\r\n")},
+    {BYTES("GE T / HTTP/1.1\r\n\r\n")},
+    {BYTES("G\0T / HTTP/1.1\r\n\r\n")},
+    {BYTES("G:T / HTTP/1.1\r\n\r\n")},
+    {BYTES("THIS-METHOD-HAS-MORE-THAN-32-BYTES / HTTP/1.1\r\n\r\n")},
+    {BYTES("SSH-2.0-OpenSSH_9.2\r\n")},
+    {BYTES("EHLO example.org\r\n\r\n")},
+    {BYTES("\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nHost : a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nHost\t: a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nHo st: a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\n Host: a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\n: a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nHost\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nH\xc3st: a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nH(st): a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nH\0st: a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nA: b\0c\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nA: b\x01\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nA: b\x7f\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nA: b\rc\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nA:\rBC: d\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nA: b\r\n\rXyz")},
+    {BYTES("GET / HTTP/1.1\rHost: a\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nContent-Length: 1 2\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n")},
+    {BYTES("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n")},
 };
 
 static enum head_result parse_copy(struct request_head *head, const char *bytes, size_t length)
@@ -121,7 +123,7 @@ static void assert_fields(const struct request_head *head, const char *expected)
 		const struct request_field *field = &head->fields[i];
 
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s=%.*s", i ? "|" : "",
-			(int)field->name.length, field->name.at, (int)field->value.length, field->value.at);
+		    (int)field->name.length, field->name.at, (int)field->value.length, field->value.at);
 	}
 	assert_string_equal(text, expected);
 }
@@ -154,7 +156,8 @@ static void needs_more_at_every_prefix(void **state)
 /* Bodies and pipelined requests, also ones that would be malformed. */
 static void stops_at_the_end_of_the_head(void **state)
 {
-	static const char *const behind[] = {"body", "GET / HTTP/1.1\r\n\r\n", "\r\n\r\n", "0\r\n\r\n", "\x01\x02\xff", ":"};
+	static const char *const behind[] = {
+	    "body", "GET / HTTP/1.1\r\n\r\n", "\r\n\r\n", "0\r\n\r\n", "\x01\x02\xff", ":"};
 	struct request_head head;
 	char bytes[1024];
 
@@ -162,7 +165,8 @@ static void stops_at_the_end_of_the_head(void **state)
 		for (size_t j = 0; j < COUNT(behind); j++) {
 			memcpy(bytes, good[i].bytes, good[i].length);
 			memcpy(bytes + good[i].length, behind[j], strlen(behind[j]));
-			assert_int_equal(parse_copy(&head, bytes, good[i].length + strlen(behind[j])), HEAD_DONE);
+			assert_int_equal(
+			    parse_copy(&head, bytes, good[i].length + strlen(behind[j])), HEAD_DONE);
 			assert_int_equal(head.length, good[i].length);
 		}
 	}
@@ -203,7 +207,8 @@ static void recognises_tls_and_http2(void **state)
 	assert_int_equal(parse_copy(&head, BYTES("\x16\x03")), HEAD_TLS);
 	assert_int_equal(parse_copy(&head, BYTES("\x16\x03\x01\x02\0\1\0\1\xfc\3\3")), HEAD_TLS);
 	for (size_t length = 1; length < sizeof(preface); length++)
-		assert_int_equal(parse_copy(&head, preface, length), length < 4 ? HEAD_NEED_MORE : HEAD_HTTP2);
+		assert_int_equal(
+		    parse_copy(&head, preface, length), length < 4 ? HEAD_NEED_MORE : HEAD_HTTP2);
 }
 
 static void bounds_fields(void **state)
@@ -271,7 +276,8 @@ static void finds_the_end_at_every_split(void **state)
 
 static void single_bytes_cost_few_parses(void **state)
 {
-	static const char *const parts[] = {"X: yyyyyyyyyy\r\n", "\r\n\r\n", "a", "\r\n", "X:\r\n \r\n", "\n", "\r"};
+	static const char *const parts[] = {
+	    "X: yyyyyyyyyy\r\n", "\r\n\r\n", "a", "\r\n", "X:\r\n \r\n", "\n", "\r"};
 	static char bytes[16384];
 	struct request_head head;
 
@@ -320,18 +326,18 @@ static void iterates_over_fields(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_the_parts),
-		cmocka_unit_test(needs_more_at_every_prefix),
-		cmocka_unit_test(stops_at_the_end_of_the_head),
-		cmocka_unit_test(refuses_bad_heads),
-		cmocka_unit_test(never_accepts_a_bad_head_in_parts),
-		cmocka_unit_test(recognises_tls_and_http2),
-		cmocka_unit_test(bounds_fields),
-		cmocka_unit_test(bounds_bytes),
-		cmocka_unit_test(finds_the_end_at_every_split),
-		cmocka_unit_test(single_bytes_cost_few_parses),
-		cmocka_unit_test(nothing_new_is_not_worth_parsing),
-		cmocka_unit_test(iterates_over_fields),
+	    cmocka_unit_test(finds_the_parts),
+	    cmocka_unit_test(needs_more_at_every_prefix),
+	    cmocka_unit_test(stops_at_the_end_of_the_head),
+	    cmocka_unit_test(refuses_bad_heads),
+	    cmocka_unit_test(never_accepts_a_bad_head_in_parts),
+	    cmocka_unit_test(recognises_tls_and_http2),
+	    cmocka_unit_test(bounds_fields),
+	    cmocka_unit_test(bounds_bytes),
+	    cmocka_unit_test(finds_the_end_at_every_split),
+	    cmocka_unit_test(single_bytes_cost_few_parses),
+	    cmocka_unit_test(nothing_new_is_not_worth_parsing),
+	    cmocka_unit_test(iterates_over_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,8 +9,8 @@ static struct span span(const char *text)
 
 static void trims_blanks_and_line_ends(void **state)
 {
-	static const char *const table[][2] = {{"", ""}, {" ", ""}, {" \t\r\n", ""}, {"a", "a"}, {"  a b\t", "a b"},
-		{"\r\n a", "a"}, {"a\r\n ", "a"}};
+	static const char *const table[][2] = {{"", ""}, {" ", ""}, {" \t\r\n", ""}, {"a", "a"},
+	    {"  a b\t", "a b"}, {"\r\n a", "a"}, {"a\r\n ", "a"}};
 
 	for (size_t i = 0; i < COUNT(table); i++) {
 		struct span trimmed = span_trim(span(table[i][0]));
@@ -42,8 +42,8 @@ static void compares(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(trims_blanks_and_line_ends),
-		cmocka_unit_test(compares),
+	    cmocka_unit_test(trims_blanks_and_line_ends),
+	    cmocka_unit_test(compares),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
