@@ -79,6 +79,11 @@ void log_adopt(int fd)
 	current.fd = fd;
 }
 
+void log_adopt_inherited(int fd)
+{
+	current.fd = fd;
+}
+
 int log_fd(void)
 {
 	return current.fd;

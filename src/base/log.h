@@ -25,6 +25,9 @@ int log_reopen(void);
 /* Writes to this fd from now on (consumed). */
 void log_adopt(int fd);
 
+/* After a fork, when the fds were arranged anew: the log is this one now; the former number is not closed. */
+void log_adopt_inherited(int fd);
+
 /* The fd that lines go to, for a process that cannot open the file itself; borrowed. */
 int log_fd(void);
 
