@@ -275,18 +275,25 @@ void connection_close(struct connection *connection, enum close_reason reason)
 
 /* ---- reading ---- */
 
+static const char *const source_names[] = {
+    [STICKY_IP] = "ip",
+    [STICKY_COOKIE] = "cookie",
+    [STICKY_HEADER] = "header",
+    [STICKY_QUERY] = "query",
+    [STICKY_PATH] = "path",
+};
+
 static void route(struct connection *connection, const struct proxy_header *proxy, const struct request_head *head)
 {
 	struct listener *listener = connection->listener;
 	struct router *router = connection->router;
-	struct sticky_scratch scratch;
 	struct sticky_key key;
 
 	client_address_find(&connection->client, &connection->peer, proxy, head, listener->config->trusted_proxies,
 	    listener->config->trusted_proxies_count);
 	sticky_key_find(&key, listener->config->sticky, listener->config->sticky_count, head, &connection->client,
-	    &scratch);
-	connection->key_source = sticky_type_name(key.type);
+	    &router->scratch);
+	connection->key_source = source_names[key.type];
 	if (key.type == STICKY_IP && address_family(&connection->client) != AF_INET &&
 	    address_family(&connection->client) != AF_INET6) {
 		/* Peers of a Unix socket have no address that tells them apart: spread them. */
@@ -478,14 +485,21 @@ void connection_linger_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- a connection's beginning, and its changes of state ---- */
 
+static bool is_trusted(const struct listener_config *config, const struct address *peer)
+{
+	for (size_t i = 0; i < config->trusted_proxies_count; i++)
+		if (address_prefix_contains(&config->trusted_proxies[i], peer))
+			return true;
+	return false;
+}
+
 /* May the connection come in? Says why not. */
 static bool within_limits(struct connection *connection, enum close_reason *reason)
 {
 	struct listener *listener = connection->listener;
 	const struct listener_config *config = listener->config;
 	struct router *router = connection->router;
-	bool proxy = listener->trusts && client_address_is_trusted(&connection->peer, config->trusted_proxies,
-					     config->trusted_proxies_count);
+	bool proxy = is_trusted(config, &connection->peer);
 	unsigned from_client;
 
 	*reason = CLOSE_PROXY_UNTRUSTED;

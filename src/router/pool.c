@@ -112,9 +112,10 @@ void slot_flush(struct slot *slot)
 {
 	struct connection *connection, *next;
 
-	TAILQ_FOREACH_SAFE (connection, &slot->waiting, entry, next) {
+	for (connection = TAILQ_FIRST(&slot->waiting); connection; connection = next) {
 		struct worker *worker = slot->worker;
 
+		next = TAILQ_NEXT(connection, entry);
 		if (!worker || !worker_can_send(worker))
 			return;
 		if (!worker_serves(worker, connection))
@@ -124,8 +125,11 @@ void slot_flush(struct slot *slot)
 			connection_waits_first(connection, slot);
 			return;
 		}
-		if (connection->state == CONNECTION_UNUSED && connection->fd >= 0)
+		if (connection->state == CONNECTION_UNUSED && connection->fd >= 0) {
+			/* The worker is lost, and with it everyone else here has got a new decision. */
 			pool_dispatch(slot->pool, connection);
+			return;
+		}
 	}
 }
 
@@ -184,8 +188,6 @@ void slot_down(struct slot *slot, struct worker *worker)
 int pool_init(struct router_pool *pool, struct router *router, const struct pool_config *config, unsigned index,
     struct slot_stats *stats)
 {
-	int result;
-
 	memset(pool, 0, sizeof(*pool));
 	pool->router = router;
 	pool->config = config;
@@ -193,9 +195,9 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 	pool->slots = calloc(config->slots_count, sizeof(*pool->slots));
 	if (!pool->slots)
 		return -ENOMEM;
-	result = pick_table_init(&pool->table, config->slots_count);
-	if (result < 0)
-		return result;
+	pool->picks = calloc(config->slots_count, sizeof(*pool->picks));
+	if (!pool->picks)
+		return -ENOMEM;
 	for (size_t i = 0; i < config->slots_count; i++) {
 		struct slot *slot = &pool->slots[i];
 
@@ -206,8 +208,9 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 		TAILQ_INIT(&slot->waiting);
 		ev_timer_init(&slot->hold_timer, on_hold_timer, 0., 0.);
 		slot->hold_timer.data = slot;
-		pick_table_set(&pool->table, i, &router->secret, slot->config->name, slot->config->weight);
+		pick_slot_init(&pool->picks[i], &router->secret, slot->config->name, slot->config->weight);
 	}
+	pick_table_init(&pool->table, pool->picks, config->slots_count);
 	ev_timer_init(&pool->open_timer, on_open_timer, (double)config->start_timeout / 1000, 0.);
 	pool->open_timer.data = pool;
 	ev_timer_start(router->loop, &pool->open_timer);
@@ -217,5 +220,5 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 void pool_deinit(struct router_pool *pool)
 {
 	free(pool->slots);
-	pick_table_deinit(&pool->table);
+	free(pool->picks);
 }

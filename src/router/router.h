@@ -13,6 +13,7 @@
 
 #include "config/config.h"
 #include "route/pick.h"
+#include "route/sticky_key.h"
 #include "router/link.h"
 #include "router/poller.h"
 #include "router/reason.h"
@@ -71,6 +72,7 @@ struct router_pool {
 	struct router *router;
 	const struct pool_config *config;
 	unsigned index;
+	struct pick_slot *picks;
 	struct pick_table table;
 	struct slot *slots;
 	bool open;            /* connections are accepted: some worker was ready, or start_timeout is over */
@@ -102,6 +104,7 @@ struct router {
 	uint64_t arrivals;             /* numbers clients that have no address */
 	bool stopping;
 	bool told_idle;
+	struct sticky_scratch scratch;
 	char buffer[PEEK_MAX];
 };
 

@@ -121,10 +121,9 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 
 	switch (signal->signum) {
 	case SIGTERM:
+		/* timeout(1) and others send it twice: only SIGINT cuts a drain short. */
 		if (supervisor->state == SUPERVISOR_RUNNING)
 			drain(supervisor);
-		else
-			stop_now(supervisor);
 		break;
 	case SIGINT:
 	case SIGQUIT:
