@@ -106,45 +106,6 @@ const struct key keys[] = {
     {KEYS_STICKY_IP, "v6_prefix", KEY_INTEGER, STICKY(v6_prefix), "64", 0, 128,
         .help = "How many bits of an IPv6 address count"},
 
-<<<<<<< HEAD
-	{KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
-		.help = "What each worker runs: the program and its arguments, without a shell"},
-	{KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
-		.help = "How the workers take connections; node-cluster if the command is node"},
-	{KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
-		.help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
-	{KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,
-		.help = "How many workers, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so on"},
-	{KEYS_POOL, "weights", KEY_WEIGHTS, POOL(slots), .max = 1024,
-		.help = "Shares of the clients by slot name, 0 to 1000; a slot that is not named has 1, one with 0 gets "
-			"no new clients"},
-	{KEYS_POOL, "directory", KEY_STRING, POOL(directory), .min = 1, .max = PATH_BYTES,
-		.help = "Directory that workers start in; without it limpet's"},
-	{KEYS_POOL, "environment", KEY_ENVIRONMENT, POOL(environment), .max = 1024,
-		.help = "Variables that workers get besides limpet's own"},
-	{KEYS_POOL, "user", KEY_STRING, POOL(user), .min = 1, .max = 255,
-		.help = "User that workers run as; without it the user who started limpet"},
-	{KEYS_POOL, "group", KEY_STRING, POOL(group), .min = 1, .max = 255,
-		.help = "Group that workers run as; without it the user's"},
-	{KEYS_POOL, "start_timeout", KEY_DURATION, POOL(start_timeout), "30s", 100, HOUR,
-		.help = "How long a worker may take from its start until it is ready"},
-	{KEYS_POOL, "drain_timeout", KEY_DURATION, POOL(drain_timeout), "5m", 0, 30 * DAY,
-		.help = "How long a worker may keep its open connections when it is replaced or stopped"},
-	{KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
-		.help = "How long after SIGTERM a worker gets SIGKILL"},
-	{KEYS_POOL, "stuck_timeout", KEY_DURATION, POOL(stuck_timeout), "10s", 100, HOUR,
-		.help = "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
-			"until it answers"},
-	{KEYS_POOL, "on_down", KEY_CHOICE, POOL(on_down), "hold", .choices = on_down_choices,
-		.help = "What a client gets whose worker is down: hold waits for it, next takes the next choice, reject "
-			"answers 503"},
-	{KEYS_POOL, "hold", KEY_DURATION, POOL(hold), "2s", 0, 10 * MINUTE,
-		.help = "How long on_down hold waits before it takes the next choice"},
-	{KEYS_POOL, "window", KEY_INTEGER, POOL(window), "64", 1, 1024,
-		.help = "How many hand-offs to one worker may be unacknowledged"},
-	{KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
-		.help = "How many connections may wait behind a worker whose window is full; past it 503"},
-=======
     {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
         .help = "What each worker runs: the program and its arguments, without a shell"},
     {KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
@@ -172,6 +133,10 @@ const struct key keys[] = {
         .help = "How long a worker may keep its open connections when it is replaced or stopped"},
     {KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
         .help = "How long after SIGTERM a worker gets SIGKILL"},
+    {KEYS_POOL, "stuck_timeout", KEY_DURATION, POOL(stuck_timeout), "10s", 100, HOUR,
+        .help =
+            "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
+            "until it answers"},
     {KEYS_POOL, "on_down", KEY_CHOICE, POOL(on_down), "hold", .choices = on_down_choices,
         .help =
             "What a client gets whose worker is down: hold waits for it, next takes the next choice, reject "
@@ -182,7 +147,6 @@ const struct key keys[] = {
         .help = "How many hand-offs to one worker may be unacknowledged"},
     {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
         .help = "How many connections may wait behind a worker whose window is full; past it 503"},
->>>>>>> config
 };
 
 const size_t keys_count = sizeof keys / sizeof keys[0];
