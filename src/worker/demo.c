@@ -1,9 +1,9 @@
 /* limpet-demo-worker: the worker behind limpet --demo. It shows a visitor which slot it is pinned to.
  *
- * A program of its own that speaks protocol "limpet" on the channel it inherits: LIMPET_FD, LIMPET_POOL, LIMPET_SLOT and
- * LIMPET_GENERATION. It ends when it was drained and its last connection is over, soon after the front is gone, and at once
- * on SIGTERM. Owns the process: options, limits, the loop and its end. Clients are in demo_client.c, the channel in
- * demo_channel.c.
+ * A program of its own that speaks protocol "limpet" on the channel it inherits: LIMPET_FD, LIMPET_POOL,
+ * LIMPET_SLOT and LIMPET_GENERATION. It ends when it was drained and its last connection is over, soon after
+ * the front is gone, and at once on SIGTERM. Owns the process: options, limits, the loop and its end. Clients
+ * are in demo_client.c, the channel in demo_channel.c.
  */
 #include <errno.h>
 #include <ev.h>
@@ -67,8 +67,8 @@ static void on_ended(void *owner, int error)
 	struct demo *demo = owner;
 
 	if (error) {
-		fprintf(stderr, "limpet-demo-worker: channel to limpet failed: %s; ending (slot %s)\n", strerror(-error),
-		    demo->worker.slot);
+		fprintf(stderr, "limpet-demo-worker: channel to limpet failed: %s; ending (slot %s)\n",
+		    strerror(-error), demo->worker.slot);
 		demo->status = 1;
 	}
 	demo->worker.draining = true;
@@ -139,7 +139,8 @@ int main(void)
 	int fd = channel_number(), error;
 
 	if (fd < 0) {
-		fputs("limpet-demo-worker: LIMPET_FD is not set: this program is started by limpet --demo\n", stderr);
+		fputs("limpet-demo-worker: LIMPET_FD is not set: this program is started by limpet --demo\n",
+		    stderr);
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -162,7 +163,8 @@ int main(void)
 	error = demo_channel_open(
 	    &demo.channel, demo.worker.loop, fd, demo.worker.pool, demo.worker.slot, &channel_events, &demo);
 	if (error) {
-		fprintf(stderr, "limpet-demo-worker: channel on fd %d failed: %s; is it started by limpet --demo?\n", fd,
+		fprintf(stderr,
+		    "limpet-demo-worker: channel on fd %d failed: %s; is it started by limpet --demo?\n", fd,
 		    strerror(-error));
 		return 1;
 	}

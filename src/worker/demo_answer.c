@@ -11,9 +11,9 @@
 
 static json_t *about_json(const struct demo_about *about)
 {
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:i}", "pool", about->pool, "slot", about->slot, "pid",
-	    (int)about->pid, "generation", about->generation, "key", about->key, "client", about->client,
-	    "connections", (int)about->connections);
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:i}", "pool", about->pool, "slot", about->slot,
+	    "pid", (int)about->pid, "generation", about->generation, "key", about->key, "client",
+	    about->client, "connections", (int)about->connections);
 }
 
 /* '<' would end the script element that the page carries this in. */
@@ -48,10 +48,12 @@ static char *about_text(const struct demo_about *about)
 	return text;
 }
 
-static char *answer_page(const struct demo_about *about, const struct demo_request *request, bool close, size_t *length)
+static char *answer_page(
+    const struct demo_about *about, const struct demo_request *request, bool close, size_t *length)
 {
 	static const char headers[] =
-	    "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+	    "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src "
+	    "'unsafe-inline'; "
 	    "connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'\r\n"
 	    "Referrer-Policy: no-referrer\r\n";
 	char *text = about_text(about);
@@ -67,18 +69,21 @@ static char *answer_page(const struct demo_about *about, const struct demo_reque
 		if (body) {
 			memcpy(body, demo_page_before, demo_page_before_length);
 			memcpy(body + demo_page_before_length, escaped, middle);
-			memcpy(body + demo_page_before_length + middle, demo_page_after, demo_page_after_length);
+			memcpy(
+			    body + demo_page_before_length + middle, demo_page_after, demo_page_after_length);
 		}
 	}
 	if (body)
-		response = demo_http_response(request, 200, "text/html; charset=utf-8", headers, body, size, close, length);
+		response = demo_http_response(
+		    request, 200, "text/html; charset=utf-8", headers, body, size, close, length);
 	free(body);
 	free(escaped);
 	free(text);
 	return response;
 }
 
-static char *answer_status(const struct demo_about *about, const struct demo_request *request, bool close, size_t *length)
+static char *answer_status(
+    const struct demo_about *about, const struct demo_request *request, bool close, size_t *length)
 {
 	char *text = about_text(about);
 	char *response = NULL;
@@ -90,14 +95,15 @@ static char *answer_status(const struct demo_about *about, const struct demo_req
 	return response;
 }
 
-static char *answer_plain(const struct demo_request *request, int status, const char *headers, const char *text,
-    bool close, size_t *length)
+static char *answer_plain(const struct demo_request *request, int status, const char *headers,
+    const char *text, bool close, size_t *length)
 {
 	return demo_http_response(
 	    request, status, "text/plain; charset=utf-8", headers, text, strlen(text), close, length);
 }
 
-char *demo_answer(const struct demo_about *about, const struct demo_request *request, bool *close, size_t *length)
+char *demo_answer(
+    const struct demo_about *about, const struct demo_request *request, bool *close, size_t *length)
 {
 	size_t path = demo_http_path_length(request->target);
 
@@ -110,7 +116,8 @@ char *demo_answer(const struct demo_about *about, const struct demo_request *req
 		    request, 426, "Upgrade: websocket\r\n", "This is a WebSocket.\n", *close, length);
 	if (path == 0 || request->target[0] != '/')
 		*close = true;
-	return answer_plain(request, 404, "", "There are /, /status.json and the WebSocket /ws.\n", *close, length);
+	return answer_plain(
+	    request, 404, "", "There are /, /status.json and the WebSocket /ws.\n", *close, length);
 }
 
 char *demo_answer_error(enum demo_http_result error, size_t *length)
@@ -147,7 +154,8 @@ char *demo_answer_websocket(const struct demo_request *request, bool *accepted, 
 		return answer_plain(request, 426, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
 		    "WebSocket version 13, please.\n", true, length);
 	if (!demo_websocket_accept(request->websocket_key, accept))
-		return answer_plain(request, 400, "", "Sec-WebSocket-Key is not 16 bytes in base64.\n", true, length);
+		return answer_plain(
+		    request, 400, "", "Sec-WebSocket-Key is not 16 bytes in base64.\n", true, length);
 	written = asprintf(&response,
 	    "HTTP/1.1 101 Switching Protocols\r\n"
 	    "Upgrade: websocket\r\n"
@@ -161,7 +169,8 @@ char *demo_answer_websocket(const struct demo_request *request, bool *accepted, 
 	return response;
 }
 
-char *demo_answer_echo(const struct demo_about *about, const char *message, size_t length, bool text, size_t *answer_length)
+char *demo_answer_echo(
+    const struct demo_about *about, const char *message, size_t length, bool text, size_t *answer_length)
 {
 	json_t *json = about_json(about);
 	json_t *echo = text ? json_stringn(message, length) : json_null();

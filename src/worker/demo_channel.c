@@ -56,8 +56,8 @@ static int channel_send(struct demo_channel *channel, const char *message, void 
 	return 0;
 }
 
-static int channel_send_number(struct demo_channel *channel, const char *type, const char *name, unsigned long number,
-    void *connection)
+static int channel_send_number(
+    struct demo_channel *channel, const char *type, const char *name, unsigned long number, void *connection)
 {
 	char message[sizeof(channel->pending)];
 
@@ -67,7 +67,8 @@ static int channel_send_number(struct demo_channel *channel, const char *type, c
 
 static int channel_send_hello(struct demo_channel *channel, const char *pool, const char *slot)
 {
-	json_t *json = json_pack("{s:s, s:i, s:s, s:s}", "type", "hello", "version", 1, "pool", pool, "slot", slot);
+	json_t *json =
+	    json_pack("{s:s, s:i, s:s, s:s}", "type", "hello", "version", 1, "pool", pool, "slot", slot);
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	int error = text ? channel_send(channel, text, NULL) : -ENOMEM;
 
@@ -87,7 +88,8 @@ static int handle_connection(struct demo_channel *channel, json_t *message, unsi
 {
 	void *connection = NULL;
 
-	/* Without an fd it was lost on the way (this process has too many open): another worker may have room. */
+	/* Without an fd it was lost on the way (this process has too many open): another worker may have
+	 * room. */
 	if (*fd >= 0) {
 		connection = channel->events->connection(
 		    channel->owner, *fd, string_of(message, "client", ""), string_of(message, "key", ""));
@@ -186,8 +188,8 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 		channel_poll(channel);
 }
 
-int demo_channel_open(struct demo_channel *channel, struct ev_loop *loop, int fd, const char *pool, const char *slot,
-    const struct demo_channel_events *events, void *owner)
+int demo_channel_open(struct demo_channel *channel, struct ev_loop *loop, int fd, const char *pool,
+    const char *slot, const struct demo_channel_events *events, void *owner)
 {
 	int error;
 

@@ -1,5 +1,5 @@
-/* One client of the demo worker. client_advance() is the only place that moves its state, client_close() the only one that
- * ends it. */
+/* One client of the demo worker. client_advance() is the only place that moves its state, client_close() the
+ * only one that ends it. */
 #include "worker/demo_client.h"
 
 #include <errno.h>
@@ -20,8 +20,8 @@
 #define REQUEST_SECONDS 60.
 /* A WebSocket is pinged after this, and closed after twice this without a frame from the client. */
 #define PING_SECONDS 30.
-/* How long, and how many bytes, a closing connection is drained: closing over unread bytes would reset the connection and
- * could take the answer with it. */
+/* How long, and how many bytes, a closing connection is drained: closing over unread bytes would reset the
+ * connection and could take the answer with it. */
 #define LINGER_SECONDS 2.
 #define LINGER_BYTES (4 * 1024 * 1024)
 /* Reads and requests in one turn of the event loop. */
@@ -56,7 +56,7 @@ struct demo_client {
 	size_t output_length, output_sent;
 	size_t lingered;
 	bool silent; /* the WebSocket's client sent nothing for a whole period */
-	bool more; /* stopped at a bound with input left: come back without waiting for the socket */
+	bool more;   /* stopped at a bound with input left: come back without waiting for the socket */
 	size_t input_start, input_end;
 	char input[4096];
 	char address[128];
@@ -116,8 +116,8 @@ static void client_answer(struct demo_client *client, char *output, size_t lengt
 	client->state = output ? CLIENT_WRITING : CLIENT_CLOSED;
 }
 
-/* A browser keeps its connection, and so the worker that it is pinned to, whatever its cookies say by now. For the page
- * (and only there) a changed visitor is sent round again, on a new connection. */
+/* A browser keeps its connection, and so the worker that it is pinned to, whatever its cookies say by now.
+ * For the page (and only there) a changed visitor is sent round again, on a new connection. */
 static bool visitor_changed(struct demo_client *client, const struct demo_request *request)
 {
 	struct visitor *visitor = &client->visitor;

@@ -1,5 +1,5 @@
-/* One client of the demo worker: owns its socket from the moment the front passed it, through requests and responses or
- * a WebSocket, to the close. */
+/* One client of the demo worker: owns its socket from the moment the front passed it, through requests and
+ * responses or a WebSocket, to the close. */
 #ifndef LIMPET_WORKER_DEMO_CLIENT_H
 #define LIMPET_WORKER_DEMO_CLIENT_H
 

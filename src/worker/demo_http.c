@@ -152,7 +152,8 @@ void demo_http_init(struct demo_http *http)
 	http->parser.data = http;
 }
 
-enum demo_http_result demo_http_read(struct demo_http *http, const char *bytes, size_t length, size_t *consumed)
+enum demo_http_result demo_http_read(
+    struct demo_http *http, const char *bytes, size_t length, size_t *consumed)
 {
 	if (HTTP_PARSER_ERRNO(&http->parser) == HPE_PAUSED)
 		http_parser_pause(&http->parser, 0);
@@ -201,8 +202,8 @@ const char *demo_http_query(const char *target)
 	return mark ? mark + 1 : "";
 }
 
-char *demo_http_response(const struct demo_request *request, int status, const char *type, const char *headers,
-    const char *body, size_t body_length, bool close, size_t *length)
+char *demo_http_response(const struct demo_request *request, int status, const char *type,
+    const char *headers, const char *body, size_t body_length, bool close, size_t *length)
 {
 	size_t sent_body = request && request->head_only ? 0 : body_length;
 	char *response = NULL;

@@ -40,8 +40,8 @@ bool demo_websocket_accept(const char *key, char accept[DEMO_ACCEPT_SIZE])
 	if (strlen(key) != 24)
 		return false;
 	base64_decode_init(&decode);
-	if (!base64_decode_update(&decode, &decoded_length, decoded, 24, key) || !base64_decode_final(&decode) ||
-	    decoded_length != 16)
+	if (!base64_decode_update(&decode, &decoded_length, decoded, 24, key) ||
+	    !base64_decode_final(&decode) || decoded_length != 16)
 		return false;
 	sha1_init(&sha1);
 	sha1_update(&sha1, 24, (const uint8_t *)key);
@@ -68,7 +68,8 @@ static ssize_t receive_early(struct demo_websocket *websocket, uint8_t *bytes, s
 	return (ssize_t)take;
 }
 
-static ssize_t on_receive(wslay_event_context_ptr context, uint8_t *bytes, size_t size, int flags, void *user_data)
+static ssize_t on_receive(
+    wslay_event_context_ptr context, uint8_t *bytes, size_t size, int flags, void *user_data)
 {
 	struct demo_websocket *websocket = user_data;
 	ssize_t got;
@@ -97,7 +98,8 @@ static ssize_t on_receive(wslay_event_context_ptr context, uint8_t *bytes, size_
 	return -1;
 }
 
-static ssize_t on_send(wslay_event_context_ptr context, const uint8_t *bytes, size_t length, int flags, void *user_data)
+static ssize_t on_send(
+    wslay_event_context_ptr context, const uint8_t *bytes, size_t length, int flags, void *user_data)
 {
 	struct demo_websocket *websocket = user_data;
 	ssize_t sent;
@@ -107,11 +109,13 @@ static ssize_t on_send(wslay_event_context_ptr context, const uint8_t *bytes, si
 		sent = send(websocket->fd, bytes, length, MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
-		wslay_event_set_error(context, errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
+		wslay_event_set_error(
+		    context, errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
 	return sent;
 }
 
-static void on_message(wslay_event_context_ptr context, const struct wslay_event_on_msg_recv_arg *arg, void *user_data)
+static void on_message(
+    wslay_event_context_ptr context, const struct wslay_event_on_msg_recv_arg *arg, void *user_data)
 {
 	struct demo_websocket *websocket = user_data;
 
@@ -122,8 +126,8 @@ static void on_message(wslay_event_context_ptr context, const struct wslay_event
 		    arg->opcode == WSLAY_TEXT_FRAME);
 }
 
-struct demo_websocket *demo_websocket_new(int fd, const char *early, size_t early_length,
-    demo_websocket_message *message, void *owner)
+struct demo_websocket *demo_websocket_new(
+    int fd, const char *early, size_t early_length, demo_websocket_message *message, void *owner)
 {
 	static const struct wslay_event_callbacks callbacks = {
 	    .recv_callback = on_receive,

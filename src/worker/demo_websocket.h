@@ -1,5 +1,5 @@
-/* One WebSocket of the demo worker: the handshake's answer, frames (by libwslay) and their bounds. Owns no fd and no watcher:
- * its owner polls and calls demo_websocket_advance(). */
+/* One WebSocket of the demo worker: the handshake's answer, frames (by libwslay) and their bounds. Owns no fd
+ * and no watcher: its owner polls and calls demo_websocket_advance(). */
 #ifndef LIMPET_WORKER_DEMO_WEBSOCKET_H
 #define LIMPET_WORKER_DEMO_WEBSOCKET_H
 
@@ -11,19 +11,22 @@
 
 struct demo_websocket;
 
-/* Writes Sec-WebSocket-Accept for the client's key (RFC 6455, 4.2.2). False: the key is not 16 bytes in base64. */
+/* Writes Sec-WebSocket-Accept for the client's key (RFC 6455, 4.2.2). False: the key is not 16 bytes in
+ * base64. */
 bool demo_websocket_accept(const char *key, char accept[DEMO_ACCEPT_SIZE]);
 
 /* A whole message came; called from within demo_websocket_advance(). A text message is valid UTF-8; it is not
  * NUL-terminated. The callback may call demo_websocket_send(), and must not free the websocket. */
 typedef void demo_websocket_message(void *owner, const char *bytes, size_t length, bool text);
 
-/* fd is borrowed, non-blocking. early: bytes that came behind the request, copied. NULL: out of memory or too many. */
-struct demo_websocket *demo_websocket_new(int fd, const char *early, size_t early_length,
-    demo_websocket_message *message, void *owner);
+/* fd is borrowed, non-blocking. early: bytes that came behind the request, copied. NULL: out of memory or too
+ * many. */
+struct demo_websocket *demo_websocket_new(
+    int fd, const char *early, size_t early_length, demo_websocket_message *message, void *owner);
 void demo_websocket_free(struct demo_websocket *websocket);
 
-/* Reads and writes what the socket has and takes, bounded in one call. 0; negative: over, close the connection. */
+/* Reads and writes what the socket has and takes, bounded in one call. 0; negative: over, close the
+ * connection. */
 int demo_websocket_advance(struct demo_websocket *websocket);
 
 bool demo_websocket_wants_read(const struct demo_websocket *websocket);
