@@ -133,6 +133,10 @@ const struct key keys[] = {
         .help = "How long a worker may keep its open connections when it is replaced or stopped"},
     {KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
         .help = "How long after SIGTERM a worker gets SIGKILL"},
+    {KEYS_POOL, "stuck_timeout", KEY_DURATION, POOL(stuck_timeout), "10s", 100, HOUR,
+        .help =
+            "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
+            "until it answers"},
     {KEYS_POOL, "on_down", KEY_CHOICE, POOL(on_down), "hold", .choices = on_down_choices,
         .help =
             "What a client gets whose worker is down: hold waits for it, next takes the next choice, reject "

@@ -1,0 +1,220 @@
+/* Protocol limpet: one JSON object a SEQPACKET datagram, the client's socket attached. For workers in any
+ * language.
+ *
+ *   front -> worker {"type":"connection","id":7,"listener":"web","client":"203.0.113.9:51123","key":"cookie"}
+ * + socket
+ *                    {"type":"drain"}            take no more, end when the last connection has ended
+ *                    {"type":"ping","id":1}
+ *   worker -> front  {"type":"hello","version":1,...}
+ *                    {"type":"ready"}
+ *                    {"type":"ack","id":7}       the connection is taken
+ *                    {"type":"ack","upto":7}     so are all sent before it, and it
+ *                    {"type":"refuse","id":7}    not a byte was read: another worker may have it
+ *                    {"type":"closed","count":3} so many connections have ended
+ *                    {"type":"pong","id":1}
+ *                    {"type":"bye"}              takes no more, and ends by itself
+ *
+ * Ids are numbers below 2^31. Unknown types and members are ignored. A datagram that is longer than
+ * DATAGRAM_MAX, no JSON object, or has a member of the wrong type is skipped and counted, as is an answer to
+ * what was not sent; fds that a worker sends are closed. A hello with another version ends the channel.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "base/fd_passing.h"
+#include "channel/channel_private.h"
+#include "channel/json_text.h"
+
+#define VERSION 1
+#define DATAGRAM_MAX 8192
+#define ID_MAX INT32_MAX
+
+struct native {
+	uint32_t ping; /* id of the latest */
+	bool pinging;
+};
+
+static bool member_number(const json_t *message, const char *name, int64_t maximum, uint32_t *value)
+{
+	const json_t *member = json_object_get(message, name);
+	json_int_t number;
+
+	if (!json_is_integer(member))
+		return false;
+	number = json_integer_value(member);
+	if (number < 0 || number > maximum)
+		return false;
+	*value = (uint32_t)number;
+	return true;
+}
+
+static void skip(struct channel *channel)
+{
+	channel->skipped++;
+}
+
+static void acknowledge_up_to(struct channel *channel, uint32_t last)
+{
+	uint32_t seq;
+
+	if (!pending_find(&channel->pending, last, NULL)) {
+		skip(channel);
+		return;
+	}
+	/* What a callback sends anew comes behind `last`. */
+	do {
+		pending_oldest(&channel->pending, &seq);
+		channel_answered(channel, seq, true);
+	} while (seq != last);
+}
+
+static void take_message(struct channel *channel, const json_t *message)
+{
+	struct native *native = channel->state;
+	const char *type = json_string_value(json_object_get(message, "type"));
+	uint32_t number;
+
+	if (!type) {
+		skip(channel);
+	} else if (strcmp(type, "ack") == 0) {
+		if (member_number(message, "upto", ID_MAX, &number))
+			acknowledge_up_to(channel, number);
+		else if (!member_number(message, "id", ID_MAX, &number) ||
+		         !channel_answered(channel, number, true))
+			skip(channel);
+	} else if (strcmp(type, "refuse") == 0) {
+		if (!member_number(message, "id", ID_MAX, &number) ||
+		    !channel_answered(channel, number, false))
+			skip(channel);
+	} else if (strcmp(type, "closed") == 0) {
+		if (member_number(message, "count", UINT32_MAX, &number) && number)
+			channel->events->connections_closed(channel->owner, number);
+		else
+			skip(channel);
+	} else if (strcmp(type, "pong") == 0) {
+		if (native->pinging && member_number(message, "id", ID_MAX, &number) &&
+		    number == native->ping) {
+			native->pinging = false;
+			channel->events->alive(channel->owner);
+		} else {
+			skip(channel);
+		}
+	} else if (strcmp(type, "ready") == 0) {
+		channel_is_ready(channel);
+	} else if (strcmp(type, "bye") == 0) {
+		channel_is_leaving(channel);
+	} else if (strcmp(type, "hello") == 0) {
+		if (!member_number(message, "version", ID_MAX, &number))
+			skip(channel);
+		else if (number != VERSION)
+			channel_fail(channel, -EPROTO, "the worker speaks another version of the protocol");
+	} else {
+		skip(channel);
+	}
+}
+
+static void native_readable(struct channel *channel)
+{
+	size_t budget = READ_BUDGET;
+	char bytes[DATAGRAM_MAX];
+
+	while (budget && !channel->over) {
+		int truncated = 0;
+		ssize_t length = fd_receive(channel->fd, bytes, sizeof(bytes), NULL, &truncated);
+		/* A datagram costs more than its bytes: many small ones are a flood too. */
+		size_t cost = length > 0 ? (size_t)length + 256 : 256;
+		json_t *message;
+
+		if (length == -EAGAIN)
+			return;
+		/* Told once, before what the worker had sent: that comes next, then the end. */
+		if (length == -ECONNRESET) {
+			budget -= cost < budget ? cost : budget;
+			continue;
+		}
+		if (length <= 0) {
+			channel_read_ended(channel, (int)length);
+			return;
+		}
+		budget -= cost < budget ? cost : budget;
+		message = truncated ? NULL : json_loadb(bytes, (size_t)length, JSON_ALLOW_NUL, NULL);
+		if (json_is_object(message))
+			take_message(channel, message);
+		else
+			skip(channel);
+		json_decref(message);
+	}
+}
+
+static int native_send(struct channel *channel, const struct channel_connection *connection)
+{
+	char bytes[DATAGRAM_MAX], client[ADDRESS_TEXT_MAX] = "";
+	struct json_text text = JSON_TEXT(bytes);
+	int error;
+
+	if (connection->client)
+		address_format(connection->client, client, sizeof(client));
+	json_text_add(
+	    &text, "{\"type\":\"connection\",\"id\":%u,\"listener\":", pending_next_seq(&channel->pending));
+	json_text_string(&text, connection->listener);
+	json_text_add(&text, ",\"client\":");
+	json_text_string(&text, client);
+	json_text_add(&text, ",\"key\":");
+	json_text_string(&text, connection->key_source);
+	json_text_add(&text, "}");
+	if (text.full)
+		return -EINVAL;
+	error = channel_send_now(channel, bytes, text.length, connection->fd);
+	if (!error)
+		pending_add(&channel->pending, connection->id);
+	return error;
+}
+
+static int native_drain(struct channel *channel)
+{
+	static const char message[] = "{\"type\":\"drain\"}";
+
+	return channel_post(channel, message, sizeof(message) - 1, -1, 0, 0);
+}
+
+static int native_probe(struct channel *channel)
+{
+	struct native *native = channel->state;
+	char bytes[64];
+	struct json_text text = JSON_TEXT(bytes);
+
+	if (native->pinging)
+		return 0;
+	native->pinging = true;
+	native->ping = (native->ping + 1) & ID_MAX;
+	json_text_add(&text, "{\"type\":\"ping\",\"id\":%u}", native->ping);
+	return channel_post(channel, bytes, text.length, -1, 0, 0);
+}
+
+static int native_start(struct channel *channel, unsigned window)
+{
+	struct native *native = calloc(1, sizeof(*native));
+
+	if (!native)
+		return -ENOMEM;
+	native->ping = channel_random();
+	channel->state = native;
+	return 0;
+}
+
+static void native_stop(struct channel *channel)
+{
+	free(channel->state);
+}
+
+const struct channel_protocol native_protocol = {
+    .start = native_start,
+    .stop = native_stop,
+    .readable = native_readable,
+    .send_connection = native_send,
+    .drain = native_drain,
+    .probe = native_probe,
+};

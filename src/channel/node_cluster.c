@@ -1,0 +1,283 @@
+/* Protocol node-cluster: the primary's side of node:cluster, for any Node.js server that calls listen().
+ *
+ * Owns what a worker asks to listen on and where that stands. Opens no socket: the owner does, and answers.
+ * The messages are those of Node's lib/internal/cluster/{primary,child,round_robin_handle,shared_handle}.js,
+ * the same in Node 18 to 26. Each line has "cmd":"NODE_CLUSTER"; W is the worker, P this side:
+ *
+ *   W {act: "online", seq}                      before the main script runs
+ *   W {act: "queryServer", seq, ...}            listen(): answered by channel_answer_listen()
+ *   P {errno, key, ack, data, sockname}         sockname not for Unix paths; for UDP with the socket instead
+ * of it W {act: "listening", ..., port, seq}        port is the real one P {act: "newconn", key, seq} with a
+ * socket W {ack, accepted, seq} W {act: "close", key, seq} W {act: "exitedAfterDisconnect", seq}       P
+ * {ack}: the worker ends by itself P {act: "disconnect"}                       the worker shall end
+ *
+ * Environment of the worker, set by whoever starts it: NODE_CHANNEL_FD is the number of its end of the socket
+ * pair (a SOCK_STREAM, not close-on-exec), NODE_CHANNEL_SERIALIZATION_MODE=json, NODE_UNIQUE_ID a number
+ * unlike that of any other worker. Node removes them from what its own children see.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel/node.h"
+#include "channel/node_listen.h"
+
+/* Servers that a worker may have, those that wait for an answer included. */
+#define SERVERS_MAX 256
+
+struct server {
+	struct server *next;
+	uint64_t request; /* 0 once answered */
+	uint64_t seq;
+	int socket_type;
+	uint16_t port; /* where it is, once answered */
+	char *data;    /* the worker's own, until answered; NULL: none */
+	char key[];
+};
+
+struct cluster {
+	struct node node; /* first: node.c works on it */
+	struct server *servers;
+	unsigned servers_count;
+	uint64_t last_request;
+};
+
+static struct cluster *cluster_of(const struct channel *channel)
+{
+	return channel->state;
+}
+
+static struct server **find_key(struct cluster *cluster, const char *key)
+{
+	struct server **at = &cluster->servers;
+
+	while (*at && strcmp((*at)->key, key) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static void remove_server(struct cluster *cluster, struct server **at)
+{
+	struct server *server = *at;
+
+	*at = server->next;
+	cluster->servers_count--;
+	free(server->data);
+	free(server);
+}
+
+static int add_server(struct cluster *cluster, struct node_listen *query)
+{
+	size_t size = strlen(query->key) + 1;
+	struct server *server;
+
+	if (cluster->servers_count == SERVERS_MAX)
+		return -ENOBUFS;
+	if (*find_key(cluster, query->key))
+		return -EADDRINUSE;
+	server = malloc(sizeof(*server) + size);
+	if (!server)
+		return -ENOMEM;
+	*server = (struct server){.next = cluster->servers,
+	    .request = ++cluster->last_request,
+	    .seq = query->seq,
+	    .socket_type = query->listen.socket_type};
+	memcpy(server->key, query->key, size);
+	if (query->listen.data) {
+		server->data = strdup(query->listen.data);
+		if (!server->data) {
+			free(server);
+			return -ENOMEM;
+		}
+	}
+	cluster->servers = server;
+	cluster->servers_count++;
+	query->listen.request = server->request;
+	return 0;
+}
+
+static void on_query_server(struct channel *channel, const json_t *message)
+{
+	struct node_listen query;
+	int error;
+
+	if (channel->ending)
+		return;
+	error = node_listen_parse(&query, message);
+	if (error == -EBADMSG) {
+		channel->skipped++;
+		return;
+	}
+	if (!error)
+		error = add_server(cluster_of(channel), &query);
+	if (error)
+		node_post_listen_error(channel, query.seq, -error);
+	else
+		channel->events->listen(channel->owner, &query.listen);
+}
+
+static void on_listening(struct channel *channel, const json_t *message)
+{
+	struct cluster *cluster = cluster_of(channel);
+	char key[CHANNEL_KEY_MAX + 1];
+	struct server *server = NULL;
+	int64_t port = 0;
+
+	node_integer(message, "port", -1, UINT16_MAX, &port);
+	/* A server that asked for any port is told here with the one that it got. */
+	if (node_listen_key(message, 0, key, sizeof(key)))
+		server = *find_key(cluster, key);
+	if (!server || server->port != port) {
+		if (!node_listen_key(message, port, key, sizeof(key))) {
+			channel->skipped++;
+			return;
+		}
+		server = *find_key(cluster, key);
+	}
+	if (server && server->request) {
+		channel->skipped++;
+		return;
+	}
+	/* A server unknown here may have been answered by a predecessor. */
+	channel->events->listening(channel->owner, key);
+	if (!server || server->socket_type == SOCK_STREAM)
+		channel_is_ready(channel);
+}
+
+static void on_close(struct channel *channel, const json_t *message)
+{
+	const char *text = json_string_value(json_object_get(message, "key"));
+	struct server **at;
+	char key[CHANNEL_KEY_MAX + 1];
+
+	if (!text || strlen(text) > CHANNEL_KEY_MAX) {
+		channel->skipped++;
+		return;
+	}
+	strcpy(key, text);
+	at = find_key(cluster_of(channel), key);
+	if (*at)
+		remove_server(cluster_of(channel), at);
+	channel->events->closed_server(channel->owner, key);
+}
+
+static void on_message(struct channel *channel, const json_t *message)
+{
+	const char *act = json_string_value(json_object_get(message, "act"));
+	uint64_t seq;
+
+	if (!act) {
+		channel->skipped++;
+	} else if (strcmp(act, "queryServer") == 0) {
+		on_query_server(channel, message);
+	} else if (strcmp(act, "listening") == 0) {
+		on_listening(channel, message);
+	} else if (strcmp(act, "close") == 0) {
+		on_close(channel, message);
+	} else if (strcmp(act, "exitedAfterDisconnect") == 0 && node_seq(message, &seq)) {
+		node_post_ack(channel, seq);
+		channel_is_leaving(channel);
+	} else if (strcmp(act, "online") != 0) {
+		channel->skipped++;
+	}
+}
+
+static int send_connection(struct channel *channel, const struct channel_connection *connection)
+{
+	char line[NODE_HANDLE_MAX];
+	struct json_text text = JSON_TEXT(line);
+
+	/* Whether the worker still has the server is its own to say: it declines what it has closed. */
+	if (!connection->server_key || !connection->server_key[0] ||
+	    strlen(connection->server_key) > CHANNEL_KEY_MAX)
+		return -EINVAL;
+	json_text_add(&text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
+	                     "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":");
+	json_text_string(&text, connection->server_key);
+	json_text_add(&text, ",\"seq\":%u}}\n", pending_next_seq(&channel->pending));
+	return node_send_handle(channel, &text, connection->id, connection->fd);
+}
+
+/* The answer to a listen request that succeeded; around it what carries a UDP socket. */
+static void write_answer(struct json_text *text, const struct server *server, const struct address *sockname,
+    bool shared, const char *data)
+{
+	if (shared)
+		json_text_add(text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"dgram.Native\",\"msg\":");
+	json_text_add(text, "{\"cmd\":\"NODE_CLUSTER\",\"errno\":%s,\"key\":", shared ? "0" : "null");
+	json_text_string(text, server->key);
+	json_text_add(text, ",\"ack\":%llu,\"data\":", (unsigned long long)server->seq);
+	json_text_raw(text, data ? data : "null", data ? strlen(data) : 4);
+	if (!shared && sockname &&
+	    (address_family(sockname) == AF_INET || address_family(sockname) == AF_INET6)) {
+		json_text_add(text, ",\"sockname\":");
+		node_listen_sockname(text, sockname);
+	}
+	json_text_add(text, shared ? "}}\n" : "}\n");
+}
+
+static int answer_listen(struct channel *channel, uint64_t request, int error, const struct address *sockname,
+    int fd, const char *data)
+{
+	struct cluster *cluster = cluster_of(channel);
+	struct server **at = &cluster->servers;
+	char line[NODE_MESSAGE_MAX];
+	struct json_text text = JSON_TEXT(line);
+	bool shared;
+	int result, copy = -1;
+
+	while (*at && (*at)->request != request)
+		at = &(*at)->next;
+	if (!request || !*at)
+		return -ENOENT;
+	shared = !error && (*at)->socket_type == SOCK_DGRAM;
+	if (shared) {
+		copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (copy < 0)
+			error = fd < 0 ? EINVAL : errno;
+	}
+	if (error) {
+		result = node_post_listen_error(channel, (*at)->seq, error);
+		remove_server(cluster, at);
+		return result;
+	}
+	if (!data || strlen(data) > CHANNEL_DATA_MAX || strchr(data, '\n'))
+		data = (*at)->data;
+	write_answer(&text, *at, sockname, shared, data);
+	(*at)->request = 0;
+	(*at)->port = sockname ? address_port(sockname) : 0;
+	result = node_post(channel, &text, copy, shared ? NODE_SHARED : NODE_PLAIN, (*at)->seq);
+	free((*at)->data);
+	(*at)->data = NULL;
+	return result;
+}
+
+static int start(struct channel *channel, unsigned window)
+{
+	static const struct node_dialect dialect = {.message = on_message};
+
+	return node_start(channel, window, &dialect, sizeof(struct cluster));
+}
+
+static void stop(struct channel *channel)
+{
+	struct cluster *cluster = cluster_of(channel);
+
+	while (cluster->servers)
+		remove_server(cluster, &cluster->servers);
+	node_stop(channel);
+}
+
+const struct channel_protocol node_cluster_protocol = {
+    .start = start,
+    .stop = stop,
+    .readable = node_readable,
+    .can_send = node_can_send,
+    .send_connection = send_connection,
+    .answer_listen = answer_listen,
+    .drain = node_drain,
+    .probe = node_probe,
+    .may_write = node_may_write,
+    .written = node_written,
+};
