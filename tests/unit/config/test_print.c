@@ -67,22 +67,23 @@ static void test_options(void **state)
 	config_free(config);
 }
 
-static const char everything[] = "{\"user\":\"root\",\"control\":\"/c\",\"hash_secret\":\"/"
-                                 "h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
-                                 "\"file\":\"/"
-                                 "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
-                                 "\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
-                                 "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"trusted_proxies\":[\"10.0.0.0/"
-                                 "8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
-                                 "\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_"
-                                 "waiting_per_client\":2,\"backlog\":3}},"
-                                 "\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\","
-                                 "\"flavour\":\"sticky-listen\",\"workers\":2,"
-                                 "\"weights\":{\"1\":7},\"directory\":\"/"
-                                 "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
-                                 "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"kill_timeout\":\"1m\","
-                                 "\"on_down\":\"reject\",\"hold\":\"0s\","
-                                 "\"window\":2,\"queue\":0}}}";
+static const char everything[] =
+    "{\"user\":\"root\",\"control\":\"/c\",\"hash_secret\":\"/"
+    "h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
+    "\"file\":\"/"
+    "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
+    "\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
+    "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"trusted_proxies\":[\"10.0.0.0/"
+    "8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
+    "\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_"
+    "waiting_per_client\":2,\"backlog\":3}},"
+    "\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\","
+    "\"flavour\":\"sticky-listen\",\"workers\":2,"
+    "\"weights\":{\"1\":7},\"directory\":\"/"
+    "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
+    "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\","
+    "\"on_down\":\"reject\",\"hold\":\"0s\","
+    "\"window\":2,\"queue\":0}}}";
 
 /* The table of keys makes the printed text: here is one with every key, none at its default, to compare it
  * with. */
