@@ -72,6 +72,23 @@ int log_reopen(void)
 	return 0;
 }
 
+void log_adopt(int fd)
+{
+	if (current.fd != STDERR_FILENO)
+		close(current.fd);
+	current.fd = fd;
+}
+
+void log_adopt_inherited(int fd)
+{
+	current.fd = fd;
+}
+
+int log_fd(void)
+{
+	return current.fd;
+}
+
 bool log_enabled(enum log_level level)
 {
 	return level <= current.level;

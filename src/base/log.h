@@ -22,6 +22,15 @@ int log_open(const char *path);
 /* Opens the same path again (after a rotation). 0 or a negative errno; on failure the old file stays. */
 int log_reopen(void);
 
+/* Writes to this fd from now on (consumed). */
+void log_adopt(int fd);
+
+/* After a fork, when the fds were arranged anew: the log is this one now; the former number is not closed. */
+void log_adopt_inherited(int fd);
+
+/* The fd that lines go to, for a process that cannot open the file itself; borrowed. */
+int log_fd(void);
+
 bool log_enabled(enum log_level level);
 
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

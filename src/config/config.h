@@ -67,6 +67,7 @@ struct pool_config {
 	uint64_t start_timeout;
 	uint64_t drain_timeout;
 	uint64_t kill_timeout;
+	uint64_t stuck_timeout;
 	enum on_down on_down;
 	uint64_t hold;
 	unsigned window;

@@ -1,0 +1,197 @@
+/* limpetctl: asks a running limpet over its control socket. See limpetctl(8). */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/address.h"
+
+#define DEFAULT_SOCKET "/run/limpet/control.sock"
+#define ANSWER_MAX (16u << 20)
+#define TIMEOUT_SECONDS 10
+
+static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] status\n"
+			    "\n"
+			    "  -S SOCKET  limpet's control socket (default: $LIMPET_CONTROL, else " DEFAULT_SOCKET ")\n"
+			    "  -j         print the answer as JSON, as it came\n"
+			    "  -h         this text\n"
+			    "  -V         the version\n";
+
+static int connect_to(const char *path)
+{
+	struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
+	struct address address;
+	const char *why;
+	int fd;
+
+	if (address_parse(&address, path, &why) < 0 || address_family(&address) != AF_UNIX) {
+		fprintf(stderr, "limpetctl: %s: not the path of a Unix socket\n", path);
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	}
+	if (fd < 0 || connect(fd, &address.sa, address.length) < 0) {
+		fprintf(stderr, "limpetctl: %s: %s; does limpet run, with --control or \"control\" set to this path?\n", path,
+		    strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Sends the request and reads the whole answer; NULL after saying why. */
+static char *ask(int fd, const char *request, size_t *length)
+{
+	size_t size = 65536, used = 0;
+	char *text = malloc(size);
+	ssize_t received;
+
+	if (!text || send(fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
+		fprintf(stderr, "limpetctl: cannot send: %s\n", strerror(errno));
+		free(text);
+		return NULL;
+	}
+	while ((received = recv(fd, text + used, size - used, 0)) > 0) {
+		used += (size_t)received;
+		if (used == size) {
+			char *more = size < ANSWER_MAX ? realloc(text, size *= 2) : NULL;
+
+			if (!more)
+				break;
+			text = more;
+		}
+	}
+	if (received != 0) {
+		fprintf(stderr, "limpetctl: no whole answer: %s\n", received < 0 ? strerror(errno) : "too long");
+		free(text);
+		return NULL;
+	}
+	*length = used;
+	return text;
+}
+
+static const char *string_of(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "?";
+}
+
+static long long integer_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void print_slots(json_t *pools)
+{
+	const char *name;
+	json_t *pool, *slot;
+	size_t i;
+
+	printf("%-12s %-6s %-9s %8s %4s %9s %11s %8s %8s\n", "POOL", "SLOT", "STATE", "PID", "GEN", "RESTARTS",
+	    "HANDED-OFF", "UNACKED", "WAITING");
+	json_object_foreach(pools, name, pool)
+		json_array_foreach(json_object_get(pool, "slots"), i, slot)
+			printf("%-12s %-6s %-9s %8lld %4lld %9lld %11lld %8lld %8lld\n", name, string_of(slot, "slot"),
+			    string_of(slot, "state"), integer_of(slot, "pid"), integer_of(slot, "generation"),
+			    integer_of(slot, "restarts"), integer_of(slot, "handed_off"),
+			    integer_of(slot, "unacknowledged"), integer_of(slot, "waiting"));
+}
+
+static void print_status(json_t *status)
+{
+	json_t *listener, *counter;
+	const char *name;
+	size_t i;
+
+	printf("limpet %s, pid %lld, router %lld, %s for %.0f s\n", string_of(status, "version"), integer_of(status, "pid"),
+	    integer_of(status, "router_pid"), string_of(status, "state"),
+	    json_number_value(json_object_get(status, "uptime")));
+	json_array_foreach(json_object_get(status, "listeners"), i, listener)
+		printf("listening on %s%s (pool %s)\n", string_of(listener, "address"),
+		    strcmp(string_of(listener, "transport"), "udp") == 0 ? "/udp" : "", string_of(listener, "pool"));
+	printf("\n");
+	print_slots(json_object_get(status, "pools"));
+	printf("\n");
+	json_object_foreach(json_object_get(status, "counters"), name, counter)
+		if (json_integer_value(counter))
+			printf("%-24s %lld\n", name, (long long)json_integer_value(counter));
+}
+
+static int show(const char *text, size_t length, bool as_json)
+{
+	json_error_t error;
+	json_t *result = json_loadb(text, length, 0, &error);
+	const char *refusal = json_string_value(json_object_get(result, "error"));
+	int status = 0;
+
+	if (!result) {
+		fprintf(stderr, "limpetctl: the answer is not JSON: %s\n", error.text);
+		return 2;
+	}
+	if (refusal) {
+		fprintf(stderr, "limpetctl: %s\n", refusal);
+		status = 2;
+	} else if (as_json) {
+		json_dumpf(result, stdout, JSON_INDENT(2));
+		printf("\n");
+	} else {
+		print_status(result);
+	}
+	json_decref(result);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *path = getenv("LIMPET_CONTROL");
+	bool as_json = false;
+	char request[128], *text;
+	size_t length;
+	int option, fd, status;
+
+	while ((option = getopt(argc, argv, "S:jhV")) != -1) {
+		switch (option) {
+		case 'S':
+			path = optarg;
+			break;
+		case 'j':
+			as_json = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'V':
+			puts("limpetctl " LIMPET_VERSION);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 1;
+		}
+	}
+	if (optind + 1 != argc || strcmp(argv[optind], "status") != 0) {
+		fputs(usage, stderr);
+		return 1;
+	}
+	fd = connect_to(path && *path ? path : DEFAULT_SOCKET);
+	if (fd < 0)
+		return 2;
+	snprintf(request, sizeof(request), "{\"command\":\"%s\"}\n", argv[optind]);
+	text = ask(fd, request, &length);
+	close(fd);
+	if (!text)
+		return 2;
+	status = show(text, length, as_json);
+	free(text);
+	return status;
+}

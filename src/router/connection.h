@@ -1,0 +1,84 @@
+/* One client connection on its way to a worker: read (by peeking) what its key needs, find its slot, be handed off.
+ * The only place that closes client sockets.
+ */
+#ifndef LIMPET_ROUTER_CONNECTION_H
+#define LIMPET_ROUTER_CONNECTION_H
+
+#include "router/router.h"
+
+/* A connection that so many workers have refused is given up. */
+#define CONNECTION_TRIES_MAX 8
+
+enum connection_state {
+	CONNECTION_UNUSED,
+	CONNECTION_READING,    /* PROXY header and request head, by MSG_PEEK */
+	CONNECTION_WAITING,    /* in a slot's queue: the worker is busy or restarting */
+	CONNECTION_HANDED_OFF, /* sent, not acknowledged */
+	CONNECTION_ANSWERING,  /* will get an error once it is seen to speak HTTP */
+	CONNECTION_LINGERING,  /* an error was sent: give the client time to read it */
+};
+
+struct connection {
+	TAILQ_ENTRY(connection) entry; /* in the one list that its state says */
+	enum connection_state state;
+	uint32_t id;
+	int fd;
+	struct listener *listener; /* NULL: was closed since */
+	struct router *router;
+	struct poller_watch watch;
+	struct address peer;
+	struct address client;
+	struct client_count *count;
+	size_t peeked;
+	size_t parsed;
+	size_t proxy_length;       /* still to be read off at hand-off */
+	bool low_water_raised;
+	bool held;
+	bool waits;                /* counts as waiting (listener, client prefix) */
+	double deadline;
+	uint64_t hash;
+	const char *key_source;
+	struct router_pool *pool;
+	uint16_t port;             /* that the client connected to */
+	uint16_t tried[CONNECTION_TRIES_MAX];
+	unsigned tried_count;
+	enum close_reason answer;
+	struct slot *slot;         /* WAITING */
+	struct worker *worker;     /* HANDED_OFF */
+};
+
+/* Takes over an accepted socket (consumes fd) and carries it as far as it goes now. */
+void connection_new(struct listener *listener, int fd, const struct address *peer);
+
+/* Ends a connection: counts the reason, answers if the reason has a status, closes. */
+void connection_close(struct connection *connection, enum close_reason reason);
+
+/* Prepares the socket for its worker: reads off the PROXY header, exactly, and puts SO_RCVLOWAT back. 0 or a negative errno:
+ * the client is gone. */
+int connection_make_ready(struct connection *connection);
+
+/* State changes that pool.c and worker.c make. */
+void connection_waits(struct connection *connection, struct slot *slot);
+void connection_waits_first(struct connection *connection, struct slot *slot);
+void connection_leaves_queue(struct connection *connection);
+void connection_handed_off(struct connection *connection, struct worker *worker);
+void connection_taken_back(struct connection *connection);
+
+/* By the id that a channel answers with; NULL if there is none in state HANDED_OFF. */
+struct connection *connection_find(struct router *router, uint32_t id);
+
+/* Closes and frees everything: at the router's end. */
+void connections_free(struct router *router);
+
+void connections_init(struct router *router);
+
+/* The listener is about to be freed: connections that wait for a worker go on without it. */
+void connections_forget_listener(struct router *router, const struct listener *listener);
+
+/* The router's timer that ends lingering. */
+void connection_linger_timer(struct ev_loop *loop, ev_timer *timer, int revents);
+
+/* The timer of a listener's request heads. */
+void connection_head_timer(struct ev_loop *loop, ev_timer *timer, int revents);
+
+#endif

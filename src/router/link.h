@@ -1,0 +1,81 @@
+/* The link between supervisor and router: what changes after the router was forked. A SEQPACKET socketpair, one message a
+ * datagram, at most one fd with it. Both ends are the same binary, forked from one another, so messages are C structs; the
+ * supervisor still checks every field, because the router parses what clients send and is trusted less.
+ */
+#ifndef LIMPET_ROUTER_LINK_H
+#define LIMPET_ROUTER_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "channel/channel.h"
+
+enum link_type {
+	/* supervisor -> router */
+	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, fd: its channel */
+	LINK_WORKER_GONE,   /* worker: the process has ended: what it did not acknowledge it never read */
+	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish */
+	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
+	LINK_LISTENER_GONE, /* listener */
+	LINK_LISTEN_ANSWER, /* worker, request, error, listener, address: where it really is, data; UDP: the fd */
+	LINK_SERVER,        /* worker, listener, key: known from a former router's LINK_LISTENING */
+	LINK_READY_BEFORE,  /* worker: known from a former router's LINK_READY */
+	LINK_STOP,          /* accept no more; answered with LINK_IDLE once nothing waits */
+	LINK_LOG,           /* fd: the log file, opened again */
+	/* router -> supervisor */
+	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, backlog, key, data */
+	LINK_LISTENING,     /* worker, listener, key */
+	LINK_UNLISTEN,      /* worker, key */
+	LINK_READY,         /* worker */
+	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
+	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
+	LINK_IDLE,          /* after LINK_STOP */
+};
+
+#define LINK_INDEX_WORKERS UINT32_MAX
+
+struct link_message {
+	uint32_t type;
+	uint32_t worker;
+	uint32_t listener;
+	uint32_t pool;
+	uint32_t slot;
+	uint32_t generation;
+	uint32_t index; /* LISTENER_UP: of the listener in the configuration */
+	int32_t error;
+	int32_t socket_type;
+	int32_t backlog;
+	uint64_t request;
+	bool any_address;
+	bool ipv6_only;
+	bool has_data;
+	struct address address;
+	char key[CHANNEL_KEY_MAX + 1];
+	char data[CHANNEL_DATA_MAX + 1];
+};
+
+struct link;
+
+/* Takes the fd (consumed). NULL: out of memory, the fd is closed. */
+struct link *link_new(int fd);
+void link_free(struct link *link); /* NULL is allowed */
+int link_fd(const struct link *link);
+bool link_wants_write(const struct link *link);
+
+/* Clears a message and sets its type. */
+void link_message_init(struct link_message *message, enum link_type type);
+
+/* Sends, or queues if the other end is slow (the fd is borrowed; a queued one is duplicated).
+ * 0, -ENOBUFS (the other end does not read: the queue's bound is reached), or another negative errno: the other end is gone. */
+int link_send(struct link *link, const struct link_message *message, int fd);
+
+/* Sends what is queued as far as possible. 0 or a negative errno as above. */
+int link_flush(struct link *link);
+
+/* The next message: 1, with *fd owned by the caller (-1: none); 0: none yet; -ECONNRESET: the other end is gone;
+ * -EPROTO: it was not a well-formed message. */
+int link_receive(struct link *link, struct link_message *message, int *fd);
+
+#endif

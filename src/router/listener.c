@@ -1,0 +1,178 @@
+#include "router/listener.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "route/sticky_key.h"
+#include "router/connection.h"
+
+/* Accepted at once before other events get their turn. */
+#define ACCEPT_BATCH 64
+
+#define PAUSE_SECONDS 0.1
+
+static void pause_accepting(struct router *router, int error)
+{
+	struct listener *listener;
+
+	stats_add(router->stats, COUNTER_accept_failed, 1);
+	if (ev_is_active(&router->accept_timer))
+		return;
+	log_warning("accept() failed: %s; accepting is paused until there is room (raise the limit of open files)",
+	    strerror(error));
+	TAILQ_FOREACH (listener, &router->listeners, entry) {
+		poller_set(&router->poller, &listener->watch, 0);
+		listener->accepting = false;
+	}
+	ev_timer_set(&router->accept_timer, PAUSE_SECONDS, 0.);
+	ev_timer_start(router->loop, &router->accept_timer);
+}
+
+void listener_accept_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct router *router = timer->data;
+	struct listener *listener;
+
+	TAILQ_FOREACH (listener, &router->listeners, entry)
+		listener_start(listener);
+}
+
+/* Is the error one connection's own, so that the next accept may succeed? accept(2): Linux passes pending network errors on. */
+static bool is_connections_own(int error)
+{
+	switch (error) {
+	case ECONNABORTED:
+	case EINTR:
+	case EPROTO:
+	case EPERM:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case ENONET:
+	case EHOSTUNREACH:
+	case EOPNOTSUPP:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Accepts one connection. 0, or a negative errno that ends the batch. */
+static int accept_one(struct listener *listener)
+{
+	struct address peer;
+	int fd;
+
+	peer.length = sizeof(peer.un);
+	fd = accept4(listener->watch.fd, &peer.sa, &peer.length, SOCK_CLOEXEC);
+	if (fd < 0) {
+		int error = errno;
+
+		if (is_connections_own(error))
+			return 0;
+		if (error != EAGAIN)
+			pause_accepting(listener->router, error);
+		return -error;
+	}
+	if (peer.length > sizeof(peer.un))
+		peer.length = sizeof(peer.un);
+	connection_new(listener, fd, &peer);
+	return 0;
+}
+
+static void on_acceptable(struct poller_watch *watch, uint32_t events)
+{
+	struct listener *listener = (struct listener *)((char *)watch - offsetof(struct listener, watch));
+
+	for (int i = 0; i < ACCEPT_BATCH && listener->accepting; i++)
+		if (accept_one(listener) < 0)
+			return;
+}
+
+struct listener *listener_new(struct router *router, struct router_pool *pool, const struct listener_config *config,
+    uint32_t id, const struct address *address, bool for_workers, int fd)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener) {
+		close(fd);
+		return NULL;
+	}
+	listener->router = router;
+	listener->pool = pool;
+	listener->config = config;
+	listener->id = id;
+	listener->address = *address;
+	listener->for_workers = for_workers;
+	listener->watch.fd = fd;
+	listener->watch.callback = on_acceptable;
+	listener->needs_head = sticky_needs_head(config->sticky, config->sticky_count);
+	listener->trusts = config->trusted_proxies_count > 0;
+	TAILQ_INIT(&listener->reading);
+	ev_timer_init(&listener->head_timer, connection_head_timer, 0., 0.);
+	listener->head_timer.data = listener;
+	TAILQ_INSERT_TAIL(&router->listeners, listener, entry);
+	return listener;
+}
+
+static void stop_accepting(struct listener *listener)
+{
+	poller_set(&listener->router->poller, &listener->watch, 0);
+	listener->accepting = false;
+	if (listener->watch.fd >= 0)
+		close(listener->watch.fd);
+	listener->watch.fd = -1;
+}
+
+void listener_free(struct listener *listener)
+{
+	struct router *router = listener->router;
+
+	stop_accepting(listener);
+	while (!TAILQ_EMPTY(&listener->reading))
+		connection_close(TAILQ_FIRST(&listener->reading), CLOSE_SHUT_DOWN);
+	connections_forget_listener(router, listener);
+	ev_timer_stop(router->loop, &listener->head_timer);
+	TAILQ_REMOVE(&router->listeners, listener, entry);
+	free(listener);
+}
+
+struct listener *listener_find(struct router *router, uint32_t id)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH (listener, &router->listeners, entry)
+		if (listener->id == id)
+			return listener;
+	return NULL;
+}
+
+void listener_start(struct listener *listener)
+{
+	struct router *router = listener->router;
+
+	if (listener->accepting || listener->watch.fd < 0 || !listener->pool->open || router->stopping ||
+	    ev_is_active(&router->accept_timer))
+		return;
+	if (poller_set(&router->poller, &listener->watch, EPOLLIN) < 0) {
+		log_error("listener %s: epoll_ctl() failed: %s; it accepts nothing", listener->config->name,
+		    strerror(errno));
+		return;
+	}
+	listener->accepting = true;
+}
+
+void listener_finish(struct listener *listener)
+{
+	bool was_accepting = listener->accepting;
+
+	while (was_accepting && accept_one(listener) == 0)
+		;
+	stop_accepting(listener);
+}

@@ -1,0 +1,254 @@
+#include "router/router.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "router/clients.h"
+#include "router/connection.h"
+#include "router/listener.h"
+#include "router/pool.h"
+#include "router/worker.h"
+
+static void update_link(struct router *router)
+{
+	int events = EV_READ | (link_wants_write(router->link) ? EV_WRITE : 0);
+
+	if (events == (router->link_io.events & (EV_READ | EV_WRITE)))
+		return;
+	ev_io_stop(router->loop, &router->link_io);
+	ev_io_set(&router->link_io, link_fd(router->link), events);
+	ev_io_start(router->loop, &router->link_io);
+}
+
+void router_tell(struct router *router, const struct link_message *message)
+{
+	if (link_send(router->link, message, -1) < 0)
+		ev_break(router->loop, EVBREAK_ALL);
+	else
+		update_link(router);
+}
+
+void router_check_idle(struct router *router)
+{
+	struct link_message message;
+
+	if (!router->stopping || router->told_idle || router->connections || router->handed_off)
+		return;
+	router->told_idle = true;
+	link_message_init(&message, LINK_IDLE);
+	router_tell(router, &message);
+}
+
+/* ---- what the supervisor tells ---- */
+
+static void on_worker_up(struct router *router, const struct link_message *message, int fd)
+{
+	struct slot *slot = &router->pools[message->pool].slots[message->slot];
+
+	if (!worker_new(router, slot, message->worker, message->generation, fd))
+		log_error("pool %s: worker %s: out of memory", slot->pool->config->name, slot->config->name);
+}
+
+static void on_listener_up(struct router *router, const struct link_message *message, int fd)
+{
+	struct router_pool *pool = &router->pools[message->pool];
+	bool for_workers = message->index == LINK_INDEX_WORKERS;
+	const struct listener_config *config =
+	    for_workers ? pool->config->worker_listener : &router->config->listeners[message->index];
+	struct listener *listener =
+	    listener_new(router, pool, config, message->listener, &message->address, for_workers, fd);
+
+	if (listener)
+		listener_start(listener);
+	else
+		log_error("listener %s: out of memory", config->name);
+}
+
+static void on_listener_gone(struct router *router, const struct link_message *message)
+{
+	struct listener *listener = listener_find(router, message->listener);
+
+	if (!listener)
+		return;
+	workers_forget_listener(router, listener);
+	listener_free(listener);
+}
+
+static void on_stop(struct router *router)
+{
+	struct listener *listener;
+
+	TAILQ_FOREACH (listener, &router->listeners, entry)
+		listener_finish(listener);
+	router->stopping = true;
+	router_check_idle(router);
+}
+
+static void on_worker_message(struct router *router, const struct link_message *message, int fd)
+{
+	struct worker *worker = worker_find(router, message->worker);
+
+	if (!worker)
+		return;
+	switch (message->type) {
+	case LINK_WORKER_GONE:
+		worker_gone(worker);
+		break;
+	case LINK_WORKER_DRAIN:
+		worker_drain(worker);
+		break;
+	case LINK_LISTEN_ANSWER:
+		worker_listen_answered(worker, message, fd);
+		break;
+	case LINK_SERVER:
+		worker_restore_server(worker, message);
+		break;
+	case LINK_READY_BEFORE:
+		worker_restore_ready(worker);
+		break;
+	}
+}
+
+static void handle(struct router *router, const struct link_message *message, int fd)
+{
+	switch (message->type) {
+	case LINK_WORKER_UP:
+		on_worker_up(router, message, fd);
+		return; /* the fd is the worker's */
+	case LINK_LISTENER_UP:
+		on_listener_up(router, message, fd);
+		return; /* the fd is the listener's */
+	case LINK_LISTENER_GONE:
+		on_listener_gone(router, message);
+		break;
+	case LINK_STOP:
+		on_stop(router);
+		break;
+	case LINK_LOG:
+		log_adopt(fd);
+		return;
+	default:
+		on_worker_message(router, message, fd);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void on_link(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct router *router = io->data;
+	struct link_message message;
+	int fd, result;
+
+	if (link_flush(router->link) < 0) {
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
+	while ((result = link_receive(router->link, &message, &fd)) > 0)
+		handle(router, &message, fd);
+	if (result < 0)
+		ev_break(loop, EVBREAK_ALL); /* the supervisor is gone, or wants this router to end */
+	else
+		update_link(router);
+}
+
+/* ---- life ---- */
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+	struct router *router = prepare->data;
+
+	stats_add(router->stats, COUNTER_wakeups, 1);
+}
+
+static int init_pools(struct router *router)
+{
+	const struct config *config = router->config;
+	struct slot_stats *stats = router->stats->slots;
+
+	router->pools = calloc(config->pools_count, sizeof(*router->pools));
+	if (!router->pools)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->pools_count; i++) {
+		int result = pool_init(&router->pools[i], router, &config->pools[i], (unsigned)i, stats);
+
+		if (result < 0)
+			return result;
+		stats += config->pools[i].slots_count;
+	}
+	return 0;
+}
+
+static int router_init(struct router *router, const struct router_start *start)
+{
+	int result;
+
+	router->config = start->config;
+	router->stats = start->stats;
+	TAILQ_INIT(&router->listeners);
+	TAILQ_INIT(&router->workers);
+	connections_init(router);
+	pick_secret_init(&router->secret, start->seed);
+	clients_init(&router->secret);
+	router->link = link_new(start->link);
+	router->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	if (!router->link || !router->loop)
+		return -ENOMEM;
+	result = poller_init(&router->poller, router->loop);
+	if (result < 0)
+		return result;
+	ev_io_init(&router->link_io, on_link, link_fd(router->link), EV_READ);
+	router->link_io.data = router;
+	ev_io_start(router->loop, &router->link_io);
+	ev_prepare_init(&router->prepare, on_prepare);
+	router->prepare.data = router;
+	ev_prepare_start(router->loop, &router->prepare);
+	ev_timer_init(&router->linger_timer, connection_linger_timer, 0., 0.);
+	router->linger_timer.data = router;
+	ev_timer_init(&router->accept_timer, listener_accept_timer, 0., 0.);
+	router->accept_timer.data = router;
+	return init_pools(router);
+}
+
+static void router_deinit(struct router *router)
+{
+	struct listener *listener;
+
+	while (!TAILQ_EMPTY(&router->workers))
+		worker_free(TAILQ_FIRST(&router->workers));
+	connections_free(router);
+	while ((listener = TAILQ_FIRST(&router->listeners))) {
+		TAILQ_REMOVE(&router->listeners, listener, entry);
+		if (listener->watch.fd >= 0)
+			close(listener->watch.fd);
+		free(listener);
+	}
+	for (size_t i = 0; i < router->config->pools_count; i++)
+		pool_deinit(&router->pools[i]);
+	free(router->pools);
+	poller_deinit(&router->poller);
+	link_free(router->link);
+	ev_loop_destroy(router->loop);
+}
+
+int router_run(const struct router_start *start)
+{
+	struct router *router = calloc(1, sizeof(*router));
+	int result;
+
+	if (!router)
+		return 2;
+	result = router_init(router, start);
+	if (result < 0) {
+		log_error("router: cannot start: %s", strerror(-result));
+		return 2;
+	}
+	ev_run(router->loop, 0);
+	router_deinit(router);
+	free(router);
+	return 0;
+}

@@ -1,0 +1,127 @@
+/* The router: accepts connections, finds each one's worker and passes the socket on. A process of its own, forked from the
+ * supervisor, that can be killed or replaced at any moment without a handed-off connection noticing.
+ *
+ * This header is the inside of src/router: the structs that its files share. What the supervisor calls is router_run().
+ */
+#ifndef LIMPET_ROUTER_ROUTER_H
+#define LIMPET_ROUTER_ROUTER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "config/config.h"
+#include "route/pick.h"
+#include "route/sticky_key.h"
+#include "router/link.h"
+#include "router/poller.h"
+#include "router/reason.h"
+#include "stats/stats.h"
+
+/* Most bytes that are ever peeked: the largest head_size and a PROXY header before it. */
+#define PEEK_MAX (64 * 1024 + 8 * 1024)
+
+struct connection;
+struct client_count;
+struct worker;
+
+TAILQ_HEAD(connection_list, connection);
+
+/* One open listening socket. */
+struct listener {
+	TAILQ_ENTRY(listener) entry;
+	struct router *router;
+	struct router_pool *pool;
+	const struct listener_config *config;
+	uint32_t id;           /* the supervisor's */
+	struct address address;
+	struct poller_watch watch;
+	bool for_workers;      /* opened because workers asked: served only by those that listen on it */
+	bool accepting;
+	bool needs_head;
+	bool trusts;           /* trusted_proxies is not empty */
+	bool warned;           /* about TLS or HTTP/2 */
+	unsigned waiting;      /* connections not yet handed off */
+	struct connection_list reading; /* request heads under way, oldest first: deadlines are in order */
+	ev_timer head_timer;
+};
+
+/* A server that a worker has opened: its name for it, and which listener feeds it. */
+struct server {
+	TAILQ_ENTRY(server) entry;
+	struct listener *listener; /* NULL: the pool has listeners of its own */
+	bool listening;
+	uint16_t port;
+	char key[];
+};
+
+/* A place in a pool, with a stable name; the worker in it changes. */
+struct slot {
+	struct router_pool *pool;
+	const struct slot_config *config;
+	struct slot_stats *stats;
+	struct worker *worker;   /* takes new connections; NULL: down */
+	double down_since;       /* loop time; while worker is NULL */
+	struct connection_list waiting;
+	unsigned waiting_count;
+	ev_timer hold_timer;
+};
+
+struct router_pool {
+	struct router *router;
+	const struct pool_config *config;
+	unsigned index;
+	struct pick_slot *picks;
+	struct pick_table table;
+	struct slot *slots;
+	bool open;            /* connections are accepted: some worker was ready, or start_timeout is over */
+	ev_timer open_timer;
+};
+
+struct router {
+	const struct config *config;
+	struct stats *stats;
+	struct ev_loop *loop;
+	struct poller poller;
+	struct link *link;
+	ev_io link_io;
+	ev_prepare prepare;
+	struct pick_secret secret;
+	struct router_pool *pools;
+	TAILQ_HEAD(, listener) listeners;
+	TAILQ_HEAD(worker_list, worker) workers;
+	struct client_count *clients;  /* waiting connections by client prefix */
+	struct connection **chunks;    /* all connections ever allocated */
+	uint32_t chunks_count;
+	struct connection_list unused;
+	struct connection_list lingering;
+	unsigned lingering_count;
+	ev_timer linger_timer;
+	ev_timer accept_timer;         /* out of fds or memory: accept again when it ends */
+	unsigned connections;          /* not yet handed off, lingering ones not counted */
+	unsigned handed_off;           /* not yet acknowledged */
+	uint64_t arrivals;             /* numbers clients that have no address */
+	bool stopping;
+	bool told_idle;
+	struct sticky_scratch scratch;
+	char buffer[PEEK_MAX];
+};
+
+struct router_start {
+	const struct config *config;
+	struct stats *stats;
+	const unsigned char *seed; /* 32 bytes */
+	int link;                  /* consumed */
+};
+
+/* Runs until the link ends. To be called in a forked child; returns the exit status. */
+int router_run(const struct router_start *start);
+
+/* The supervisor is told; if it cannot be, the loop ends. */
+void router_tell(struct router *router, const struct link_message *message);
+
+/* Something ended: when limpet is stopping and nothing waits any more, the supervisor is told so. */
+void router_check_idle(struct router *router);
+
+#endif

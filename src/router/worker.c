@@ -1,0 +1,528 @@
+#include "router/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "router/connection.h"
+#include "router/listener.h"
+#include "router/pool.h"
+
+/* After a worker's death: so much of its last words is read, in blocks of 64 KiB. */
+#define LAST_WORDS_MAX 64
+
+/* A kernel limit of fds under way is no event that one could wait for. */
+#define RETRY_SECONDS 0.01
+
+static const char *slot_name(const struct worker *worker)
+{
+	return worker->slot->config->name;
+}
+
+static const char *pool_name(const struct worker *worker)
+{
+	return worker->slot->pool->config->name;
+}
+
+static void tell(struct worker *worker, enum link_type type)
+{
+	struct link_message message;
+
+	link_message_init(&message, type);
+	message.worker = worker->id;
+	router_tell(worker->router, &message);
+}
+
+static void update_watch(struct worker *worker)
+{
+	uint32_t events = 0;
+
+	if (!worker->lost)
+		events = EPOLLIN | (channel_wants_write(worker->channel) ? EPOLLOUT : 0u);
+	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
+		log_error("pool %s: worker %s: epoll_ctl() failed: %s", pool_name(worker), slot_name(worker),
+		    strerror(errno));
+}
+
+/* ---- servers ---- */
+
+static struct server *find_server(const struct worker *worker, const char *key)
+{
+	struct server *server;
+
+	TAILQ_FOREACH (server, &worker->servers, entry)
+		if (strcmp(server->key, key) == 0)
+			return server;
+	return NULL;
+}
+
+static void remove_server(struct worker *worker, struct server *server)
+{
+	TAILQ_REMOVE(&worker->servers, server, entry);
+	free(server);
+}
+
+static struct server *add_server(struct worker *worker, const struct link_message *message)
+{
+	size_t length = strlen(message->key) + 1;
+	struct server *server = find_server(worker, message->key);
+
+	if (!server) {
+		server = calloc(1, sizeof(*server) + length);
+		if (!server)
+			return NULL;
+		memcpy(server->key, message->key, length);
+		TAILQ_INSERT_TAIL(&worker->servers, server, entry);
+	}
+	server->listener = listener_find(worker->router, message->listener);
+	server->port = address_port(&message->address);
+	return server;
+}
+
+/* Which of the worker's servers takes the connection. */
+static const struct server *server_for(const struct worker *worker, const struct connection *connection)
+{
+	const struct server *server, *first = NULL;
+
+	TAILQ_FOREACH (server, &worker->servers, entry) {
+		if (!server->listening)
+			continue;
+		if (!worker->slot->pool->config->has_listeners) {
+			if (server->listener && server->listener == connection->listener)
+				return server;
+			continue;
+		}
+		if (server->port == connection->port)
+			return server;
+		if (!first)
+			first = server;
+	}
+	return first;
+}
+
+bool worker_serves(const struct worker *worker, const struct connection *connection)
+{
+	if (worker->drained || worker->lost)
+		return false;
+	return worker->slot->pool->config->protocol != PROTOCOL_NODE_CLUSTER || server_for(worker, connection);
+}
+
+void workers_forget_listener(struct router *router, const struct listener *listener)
+{
+	struct server *server;
+	struct worker *worker;
+
+	TAILQ_FOREACH (worker, &router->workers, entry)
+		TAILQ_FOREACH (server, &worker->servers, entry)
+			if (server->listener == listener)
+				server->listener = NULL;
+}
+
+/* ---- what the channel tells ---- */
+
+static void on_listen(void *owner, const struct channel_listen *listen)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_LISTEN);
+	message.worker = worker->id;
+	message.request = listen->request;
+	message.socket_type = listen->socket_type;
+	message.address = listen->address;
+	message.any_address = listen->any_address;
+	message.ipv6_only = listen->ipv6_only;
+	message.index = listen->index;
+	message.backlog = listen->backlog;
+	memcpy(message.key, listen->key, strlen(listen->key));
+	if (listen->data) {
+		message.has_data = true;
+		memcpy(message.data, listen->data, strlen(listen->data));
+	}
+	router_tell(worker->router, &message);
+}
+
+static void on_listening(void *owner, const char *key)
+{
+	struct worker *worker = owner;
+	struct server *server = find_server(worker, key);
+	struct link_message message;
+
+	if (!server)
+		return;
+	server->listening = true;
+	link_message_init(&message, LINK_LISTENING);
+	message.worker = worker->id;
+	memcpy(message.key, key, strlen(key));
+	router_tell(worker->router, &message);
+	if (worker->ready)
+		slot_flush(worker->slot);
+}
+
+static void on_closed_server(void *owner, const char *key)
+{
+	struct worker *worker = owner;
+	struct server *server = find_server(worker, key);
+	struct link_message message;
+
+	if (server)
+		remove_server(worker, server);
+	link_message_init(&message, LINK_UNLISTEN);
+	message.worker = worker->id;
+	memcpy(message.key, key, strlen(key));
+	router_tell(worker->router, &message);
+}
+
+static void on_ready(void *owner)
+{
+	struct worker *worker = owner;
+
+	if (worker->ready || worker->drained)
+		return;
+	worker->ready = true;
+	worker->ready_since = ev_now(worker->router->loop);
+	tell(worker, LINK_READY);
+	slot_up(worker->slot, worker);
+}
+
+static void made_progress(struct worker *worker)
+{
+	worker->last_progress = ev_now(worker->router->loop);
+	if (!worker->stuck)
+		return;
+	worker->stuck = false;
+	log_info("pool %s: worker %s answers again", pool_name(worker), slot_name(worker));
+}
+
+static struct connection *find_sent(struct worker *worker, uint32_t id)
+{
+	struct connection *connection = connection_find(worker->router, id);
+
+	return connection && connection->worker == worker ? connection : NULL;
+}
+
+static void on_acknowledged(void *owner, uint32_t id)
+{
+	struct worker *worker = owner;
+	struct connection *connection = find_sent(worker, id);
+
+	made_progress(worker);
+	if (!connection)
+		return;
+	worker->slot->stats->acknowledged++;
+	connection_close(connection, CLOSE_ACKNOWLEDGED);
+}
+
+static void on_refused(void *owner, uint32_t id)
+{
+	struct worker *worker = owner;
+	struct connection *connection = find_sent(worker, id);
+	struct router *router = worker->router;
+
+	made_progress(worker);
+	if (!connection)
+		return;
+	stats_add(router->stats, COUNTER_refused, 1);
+	stats_add(router->stats, COUNTER_redispatched, 1);
+	connection_taken_back(connection);
+	connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
+	pool_dispatch(worker->slot->pool, connection);
+}
+
+static void on_connections_closed(void *owner, unsigned count)
+{
+	/* Nothing depends on it yet. */
+}
+
+static void on_leaving(void *owner)
+{
+	struct worker *worker = owner;
+
+	if (worker->drained)
+		return;
+	worker->drained = true;
+	tell(worker, LINK_LEAVING);
+	slot_down(worker->slot, worker);
+}
+
+static void on_alive(void *owner)
+{
+	made_progress(owner);
+}
+
+/* The channel is over, but only the supervisor knows whether the process is: until then its hand-offs stay its own. */
+static void lose(struct worker *worker, int error, const char *reason)
+{
+	struct link_message message;
+
+	if (worker->lost)
+		return;
+	worker->lost = true;
+	stats_add(worker->router->stats, COUNTER_worker_channels_failed, 1);
+	update_watch(worker);
+	link_message_init(&message, LINK_CHANNEL_LOST);
+	message.worker = worker->id;
+	message.error = error;
+	strncpy(message.key, reason, CHANNEL_KEY_MAX);
+	router_tell(worker->router, &message);
+	slot_down(worker->slot, worker);
+}
+
+static void on_failed(void *owner, int error, const char *reason)
+{
+	lose(owner, error, reason);
+}
+
+static const struct channel_events events = {
+    .listen = on_listen,
+    .listening = on_listening,
+    .closed_server = on_closed_server,
+    .ready = on_ready,
+    .acknowledged = on_acknowledged,
+    .refused = on_refused,
+    .connections_closed = on_connections_closed,
+    .leaving = on_leaving,
+    .alive = on_alive,
+    .failed = on_failed,
+};
+
+static void read_channel(struct worker *worker)
+{
+	uint64_t skipped;
+
+	channel_readable(worker->channel);
+	skipped = channel_skipped(worker->channel);
+	stats_add(worker->router->stats, COUNTER_worker_messages_skipped, skipped - worker->skipped);
+	worker->skipped = skipped;
+}
+
+static void on_event(struct poller_watch *watch, uint32_t revents)
+{
+	struct worker *worker = (struct worker *)((char *)watch - offsetof(struct worker, watch));
+
+	if (revents & EPOLLOUT)
+		channel_writable(worker->channel);
+	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT))
+		read_channel(worker);
+	if (worker->slot->worker == worker)
+		slot_flush(worker->slot);
+	update_watch(worker);
+}
+
+/* ---- hand-off ---- */
+
+bool worker_can_send(const struct worker *worker)
+{
+	return !worker->lost && !worker->drained && !worker->stuck && channel_can_send(worker->channel);
+}
+
+static void arm_stuck_timer(struct worker *worker, double delay)
+{
+	ev_timer_set(&worker->stuck_timer, delay, 0.);
+	ev_timer_start(worker->router->loop, &worker->stuck_timer);
+}
+
+static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *worker = timer->data;
+	double limit = (double)worker->slot->pool->config->stuck_timeout / 1000;
+	double idle = ev_now(loop) - worker->last_progress;
+
+	if (worker->sent_count == 0)
+		return;
+	if (idle < limit) {
+		arm_stuck_timer(worker, limit - idle);
+		return;
+	}
+	worker->stuck = true;
+	stats_add(worker->router->stats, COUNTER_workers_stuck, 1);
+	log_warning("pool %s: worker %s acknowledged nothing for %.0f s (%u hand-offs): its clients go to the next choice "
+		    "until it answers; look what blocks its event loop",
+	    pool_name(worker), slot_name(worker), idle, worker->sent_count);
+	channel_probe(worker->channel);
+	update_watch(worker);
+	slot_redispatch(worker->slot);
+}
+
+static void note_sent(struct worker *worker, struct connection *connection)
+{
+	struct slot *slot = worker->slot;
+
+	if (worker->sent_count == 0)
+		worker->last_progress = ev_now(worker->router->loop);
+	connection_handed_off(connection, worker);
+	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
+	slot->stats->handed_off++;
+	slot->stats->unacknowledged = ++worker->sent_count;
+	stats_add(worker->router->stats, COUNTER_handed_off, 1);
+	if (!ev_is_active(&worker->stuck_timer))
+		arm_stuck_timer(worker, (double)slot->pool->config->stuck_timeout / 1000);
+}
+
+static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *worker = timer->data;
+
+	slot_flush(worker->slot);
+}
+
+int worker_send(struct worker *worker, struct connection *connection)
+{
+	struct channel_connection message = {.id = connection->id,
+	    .fd = connection->fd,
+	    .listener = connection->listener ? connection->listener->config->name : "",
+	    .client = &connection->client,
+	    .key_source = connection->key_source};
+	int result;
+
+	if (!worker_can_send(worker))
+		return -EAGAIN;
+	if (worker->slot->pool->config->protocol == PROTOCOL_NODE_CLUSTER)
+		message.server_key = server_for(worker, connection)->key;
+	if (connection_make_ready(connection) < 0) {
+		connection_close(connection, CLOSE_CLIENT);
+		return 0;
+	}
+	result = channel_send_connection(worker->channel, &message);
+	if (result == 0) {
+		note_sent(worker, connection);
+		return 0;
+	}
+	if (result == -ETOOMANYREFS || result == -ENOBUFS || result == -ENOMEM) {
+		if (!ev_is_active(&worker->retry_timer)) {
+			ev_timer_set(&worker->retry_timer, RETRY_SECONDS, 0.);
+			ev_timer_start(worker->router->loop, &worker->retry_timer);
+		}
+		return -EAGAIN;
+	}
+	if (result == -EAGAIN) {
+		update_watch(worker);
+		return result;
+	}
+	if (result != -EINVAL)
+		lose(worker, result, "cannot be written to");
+	return result;
+}
+
+void worker_forget(struct worker *worker, struct connection *connection)
+{
+	TAILQ_REMOVE(&worker->sent, connection, entry);
+	worker->slot->stats->unacknowledged = --worker->sent_count;
+}
+
+/* ---- life ---- */
+
+struct worker *worker_new(struct router *router, struct slot *slot, uint32_t id, uint32_t generation, int fd)
+{
+	const struct pool_config *config = slot->pool->config;
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker) {
+		close(fd);
+		return NULL;
+	}
+	worker->router = router;
+	worker->slot = slot;
+	worker->id = id;
+	worker->generation = generation;
+	TAILQ_INIT(&worker->servers);
+	TAILQ_INIT(&worker->sent);
+	ev_timer_init(&worker->stuck_timer, on_stuck_timer, 0., 0.);
+	worker->stuck_timer.data = worker;
+	ev_timer_init(&worker->retry_timer, on_retry_timer, 0., 0.);
+	worker->retry_timer.data = worker;
+	worker->channel = channel_new(config->protocol, config->flavour, fd, config->window, &events, worker);
+	if (!worker->channel) {
+		free(worker);
+		return NULL;
+	}
+	worker->watch.fd = channel_fd(worker->channel);
+	worker->watch.callback = on_event;
+	TAILQ_INSERT_TAIL(&router->workers, worker, entry);
+	update_watch(worker);
+	return worker;
+}
+
+void worker_free(struct worker *worker)
+{
+	struct router *router = worker->router;
+
+	ev_timer_stop(router->loop, &worker->stuck_timer);
+	ev_timer_stop(router->loop, &worker->retry_timer);
+	poller_set(&router->poller, &worker->watch, 0);
+	channel_free(worker->channel);
+	while (!TAILQ_EMPTY(&worker->servers))
+		remove_server(worker, TAILQ_FIRST(&worker->servers));
+	TAILQ_REMOVE(&router->workers, worker, entry);
+	free(worker);
+}
+
+void worker_gone(struct worker *worker)
+{
+	struct router_pool *pool = worker->slot->pool;
+	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
+
+	for (int i = 0; i < LAST_WORDS_MAX && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
+		read_channel(worker);
+	worker->lost = true;
+	slot_down(worker->slot, worker);
+	while (!TAILQ_EMPTY(&worker->sent)) {
+		struct connection *first = TAILQ_FIRST(&worker->sent);
+
+		stats_add(worker->router->stats, COUNTER_redispatched, 1);
+		connection_taken_back(first);
+		pool_dispatch(pool, first);
+	}
+	worker_free(worker);
+}
+
+struct worker *worker_find(struct router *router, uint32_t id)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH (worker, &router->workers, entry)
+		if (worker->id == id)
+			return worker;
+	return NULL;
+}
+
+void worker_drain(struct worker *worker)
+{
+	if (worker->lost)
+		return;
+	worker->drained = true;
+	channel_drain(worker->channel);
+	update_watch(worker);
+	slot_down(worker->slot, worker);
+}
+
+void worker_listen_answered(struct worker *worker, const struct link_message *answer, int fd)
+{
+	int error = answer->error;
+
+	if (worker->lost)
+		return;
+	if (!error && answer->socket_type == SOCK_STREAM && !add_server(worker, answer))
+		error = ENOMEM;
+	channel_answer_listen(worker->channel, answer->request, error, &answer->address, fd,
+	    answer->has_data ? answer->data : NULL);
+	update_watch(worker);
+}
+
+void worker_restore_server(struct worker *worker, const struct link_message *message)
+{
+	struct server *server = add_server(worker, message);
+
+	if (server)
+		server->listening = true;
+}
+
+void worker_restore_ready(struct worker *worker)
+{
+	worker->ready = true;
+	worker->ready_since = ev_now(worker->router->loop);
+	slot_up(worker->slot, worker);
+}

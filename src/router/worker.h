@@ -1,0 +1,66 @@
+/* A worker as the router sees it: its channel, its servers, and the hand-offs that it has not acknowledged. */
+#ifndef LIMPET_ROUTER_WORKER_H
+#define LIMPET_ROUTER_WORKER_H
+
+#include "router/router.h"
+
+struct worker {
+	TAILQ_ENTRY(worker) entry;
+	struct router *router;
+	struct slot *slot;
+	uint32_t id;
+	uint32_t generation;
+	struct channel *channel;
+	struct poller_watch watch;
+	TAILQ_HEAD(, server) servers;
+	struct connection_list sent; /* in order; each one's socket is kept until the worker has it */
+	unsigned sent_count;
+	bool ready;
+	bool drained;  /* was told to finish, or is leaving: no new connections */
+	bool lost;     /* the channel is over; the process may still live */
+	bool stuck;    /* acknowledged nothing for stuck_timeout */
+	double ready_since;
+	double last_progress; /* an answer, or the first hand-off after all were answered */
+	ev_timer stuck_timer;
+	ev_timer retry_timer; /* the kernel had no room for one more fd under way */
+	uint64_t skipped;
+};
+
+/* Takes over the channel's fd (consumed, also on failure). NULL: out of memory. */
+struct worker *worker_new(struct router *router, struct slot *slot, uint32_t id, uint32_t generation, int fd);
+
+/* The process has ended. What it acknowledged before counts; the rest it never read: those connections get a new choice. Frees
+ * the worker. */
+void worker_gone(struct worker *worker);
+
+/* At the router's end: frees it and its connections' bookkeeping, nothing else. */
+void worker_free(struct worker *worker);
+
+struct worker *worker_find(struct router *router, uint32_t id);
+
+/* No more connections; it finishes those it has and ends. */
+void worker_drain(struct worker *worker);
+
+/* Does it have a server for the connection? */
+bool worker_serves(const struct worker *worker, const struct connection *connection);
+
+bool worker_can_send(const struct worker *worker);
+
+/* Hands a connection off that is in no list. 0: done, or the client was gone and it is closed; -EAGAIN: not now;
+ * another negative errno: the worker is lost (or refuses this connection as such), it has not got it. */
+int worker_send(struct worker *worker, struct connection *connection);
+
+/* Called by connection.c alone: the connection leaves the list of those sent. */
+void worker_forget(struct worker *worker, struct connection *connection);
+
+/* The supervisor's answer to a listen request. fd: a UDP socket, borrowed, or -1. */
+void worker_listen_answered(struct worker *worker, const struct link_message *answer, int fd);
+
+/* A server, or that the worker is ready, as a former router learnt it. */
+void worker_restore_server(struct worker *worker, const struct link_message *message);
+void worker_restore_ready(struct worker *worker);
+
+/* The listener is about to be freed. */
+void workers_forget_listener(struct router *router, const struct listener *listener);
+
+#endif

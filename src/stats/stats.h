@@ -1,0 +1,65 @@
+/* Counters and slot states in shared memory: written by supervisor and router, read without asking either, kept while
+ * routers come and go. Owns the mapping; knows nothing of what is counted.
+ */
+#ifndef LIMPET_STATS_STATS_H
+#define LIMPET_STATS_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stats/counters.h"
+
+enum counter {
+#define COUNTER_ENUM(name, help, remedy) COUNTER_##name,
+	COUNTERS(COUNTER_ENUM)
+#undef COUNTER_ENUM
+	    COUNTER_COUNT
+};
+
+struct counter_description {
+	const char *name;
+	const char *help;
+	const char *remedy;
+};
+
+extern const struct counter_description counter_descriptions[COUNTER_COUNT];
+
+enum slot_state { SLOT_STOPPED, SLOT_STARTING, SLOT_READY, SLOT_DRAINING, SLOT_BACKOFF };
+
+const char *slot_state_name(enum slot_state state);
+
+struct slot_stats {
+	/* Written by the supervisor. */
+	uint32_t state; /* enum slot_state */
+	int32_t pid;    /* 0: none */
+	uint32_t generation;
+	uint32_t restarts;
+	/* Written by the router. */
+	uint64_t handed_off;
+	uint64_t acknowledged;
+	uint32_t unacknowledged;
+	uint32_t waiting;
+};
+
+struct stats {
+	uint64_t counters[COUNTER_COUNT];
+	size_t slots_count;
+	struct slot_stats slots[];
+};
+
+/* Maps zeroed shared memory for so many slots; it is inherited over fork(). NULL with errno set. */
+struct stats *stats_new(size_t slots_count);
+void stats_free(struct stats *stats);
+
+/* Old and new router write at the same time during a succession, hence atomic. */
+static inline void stats_add(struct stats *stats, enum counter counter, uint64_t n)
+{
+	__atomic_fetch_add(&stats->counters[counter], n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t stats_get(const struct stats *stats, enum counter counter)
+{
+	return __atomic_load_n(&stats->counters[counter], __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,279 @@
+#include "supervisor/control.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "supervisor/process.h"
+
+#define REQUEST_MAX 4096
+#define CLIENTS_MAX 16
+#define CLIENT_SECONDS 5.0
+
+struct control_client {
+	TAILQ_ENTRY(control_client) entry;
+	struct control *control;
+	ev_io io;
+	ev_timer timer;
+	size_t received;
+	char request[REQUEST_MAX];
+	char *answer;
+	size_t length;
+	size_t sent;
+};
+
+struct control {
+	struct supervisor *supervisor;
+	struct address address;
+	ev_io io;
+	unsigned count;
+	TAILQ_HEAD(, control_client) clients;
+};
+
+/* ---- status ---- */
+
+static json_t *status_of_slot(const struct supervised_slot *slot)
+{
+	const struct slot_stats *stats = slot->stats;
+
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I}", "slot", slot->config->name, "state",
+	    slot_state_name(stats->state), "pid", stats->pid, "generation", (json_int_t)stats->generation, "restarts",
+	    (json_int_t)stats->restarts, "weight", (int)slot->config->weight, "handed_off", (json_int_t)stats->handed_off,
+	    "acknowledged", (json_int_t)stats->acknowledged, "unacknowledged", (json_int_t)stats->unacknowledged,
+	    "waiting", (json_int_t)stats->waiting);
+}
+
+static json_t *status_of_pools(struct supervisor *supervisor)
+{
+	json_t *pools = json_object();
+
+	for (size_t i = 0; i < supervisor->config->pools_count; i++) {
+		const struct pool_config *config = &supervisor->config->pools[i];
+		json_t *slots = json_array();
+
+		for (size_t j = 0; j < config->slots_count; j++)
+			json_array_append_new(slots, status_of_slot(&supervisor->pools[i].slots[j]));
+		json_object_set_new(pools, config->name, json_pack("{s:o}", "slots", slots));
+	}
+	return pools;
+}
+
+static json_t *status_of_listeners(struct supervisor *supervisor)
+{
+	json_t *listeners = json_array();
+	const struct listening *listening;
+	char text[ADDRESS_TEXT_MAX];
+
+	TAILQ_FOREACH (listening, &supervisor->listenings, entry) {
+		if (listening->fd < 0)
+			continue;
+		json_array_append_new(listeners,
+		    json_pack("{s:s, s:s, s:s}", "address",
+			address_format(&listening->address, text, sizeof(text)), "transport",
+			listening->socket_type == SOCK_DGRAM ? "udp" : "stream", "pool",
+			listening->pool->config->name));
+	}
+	return listeners;
+}
+
+static json_t *status(struct supervisor *supervisor)
+{
+	static const char *const states[] = {"running", "draining", "stopping"};
+	json_t *counters = json_object();
+
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		json_object_set_new(counters, counter_descriptions[i].name,
+		    json_integer((json_int_t)stats_get(supervisor->stats, (enum counter)i)));
+	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
+	    "router_pid", (int)supervisor->router, "state", states[supervisor->state], "uptime",
+	    ev_now(supervisor->loop) - supervisor->started, "listeners", status_of_listeners(supervisor), "pools",
+	    status_of_pools(supervisor), "counters", counters);
+}
+
+static json_t *answer(struct supervisor *supervisor, const char *text, size_t length)
+{
+	json_t *request = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL), *result;
+	const char *command = json_string_value(json_object_get(request, "command"));
+
+	if (!command)
+		result = json_pack("{s:s}", "error", "not a request: {\"command\": \"NAME\"}");
+	else if (strcmp(command, "status") == 0)
+		result = status(supervisor);
+	else
+		result = json_pack("{s:s}", "error", "unknown command; known: status");
+	json_decref(request);
+	return result;
+}
+
+/* ---- clients ---- */
+
+static void client_free(struct control_client *client)
+{
+	struct control *control = client->control;
+	struct ev_loop *loop = control->supervisor->loop;
+
+	ev_io_stop(loop, &client->io);
+	ev_timer_stop(loop, &client->timer);
+	close(client->io.fd);
+	TAILQ_REMOVE(&control->clients, client, entry);
+	control->count--;
+	free(client->answer);
+	free(client);
+}
+
+static void on_client_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	client_free(timer->data);
+}
+
+static void on_client_writable(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct control_client *client = io->data;
+	ssize_t sent = send(io->fd, client->answer + client->sent, client->length - client->sent,
+	    MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (sent < 0 && errno == EAGAIN)
+		return;
+	if (sent > 0)
+		client->sent += (size_t)sent;
+	if (sent < 0 || client->sent == client->length)
+		client_free(client);
+}
+
+static void make_answer(struct control_client *client)
+{
+	struct ev_loop *loop = client->control->supervisor->loop;
+	json_t *result = answer(client->control->supervisor, client->request, client->received);
+
+	client->answer = result ? json_dumps(result, JSON_COMPACT) : NULL;
+	json_decref(result);
+	if (!client->answer) {
+		client_free(client);
+		return;
+	}
+	client->length = strlen(client->answer);
+	client->answer[client->length++] = '\n'; /* in place of the NUL: the length counts */
+	ev_io_stop(loop, &client->io);
+	ev_io_init(&client->io, on_client_writable, client->io.fd, EV_WRITE);
+	client->io.data = client;
+	ev_io_start(loop, &client->io);
+}
+
+static void on_client_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct control_client *client = io->data;
+	ssize_t received = recv(io->fd, client->request + client->received, sizeof(client->request) - client->received,
+	    MSG_DONTWAIT);
+
+	if (received < 0 && errno == EAGAIN)
+		return;
+	if (received < 0) {
+		client_free(client);
+		return;
+	}
+	client->received += (size_t)received;
+	/* A request ends with its line or with the client's end of sending. */
+	if (received == 0 || memchr(client->request, '\n', client->received) ||
+	    client->received == sizeof(client->request))
+		make_answer(client);
+}
+
+static void on_connect(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct control *control = io->data;
+	struct control_client *client;
+	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	client = control->count < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	if (!client) {
+		close(fd);
+		return;
+	}
+	client->control = control;
+	control->count++;
+	TAILQ_INSERT_TAIL(&control->clients, client, entry);
+	ev_io_init(&client->io, on_client_readable, fd, EV_READ);
+	client->io.data = client;
+	ev_io_start(loop, &client->io);
+	ev_timer_init(&client->timer, on_client_timer, CLIENT_SECONDS, 0.);
+	client->timer.data = client;
+	ev_timer_start(loop, &client->timer);
+}
+
+/* ---- the socket ---- */
+
+static int open_socket(const struct address *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
+	mode_t before;
+
+	if (fd < 0)
+		return -errno;
+	/* The rest of a limpet that was killed; one that lives still answers. */
+	if (connect(fd, &address->sa, address->length) == 0)
+		result = -EADDRINUSE;
+	else if (errno == ECONNREFUSED)
+		unlink(address->un.sun_path);
+	close(fd);
+	if (result)
+		return result;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	before = umask(0177);
+	if (bind(fd, &address->sa, address->length) < 0 || listen(fd, CLIENTS_MAX) < 0)
+		result = -errno;
+	umask(before);
+	if (result)
+		close(fd);
+	return result ? result : fd;
+}
+
+int control_open(struct supervisor *supervisor)
+{
+	const char *path = supervisor->config->control, *why = NULL;
+	struct control *control;
+	int fd;
+
+	if (!path)
+		return 0;
+	control = calloc(1, sizeof(*control));
+	if (!control)
+		return -ENOMEM;
+	control->supervisor = supervisor;
+	TAILQ_INIT(&control->clients);
+	fd = address_parse(&control->address, path, &why);
+	if (fd == 0)
+		fd = address_family(&control->address) == AF_UNIX ? open_socket(&control->address) : -EAFNOSUPPORT;
+	if (fd < 0) {
+		log_error("control socket %s: %s", path, why ? why : strerror(-fd));
+		free(control);
+		return fd;
+	}
+	ev_io_init(&control->io, on_connect, fd, EV_READ);
+	control->io.data = control;
+	ev_io_start(supervisor->loop, &control->io);
+	supervisor->control = control;
+	return 0;
+}
+
+void control_close(struct supervisor *supervisor)
+{
+	struct control *control = supervisor->control;
+
+	if (!control)
+		return;
+	while (!TAILQ_EMPTY(&control->clients))
+		client_free(TAILQ_FIRST(&control->clients));
+	ev_io_stop(supervisor->loop, &control->io);
+	close(control->io.fd);
+	if (control->address.un.sun_path[0])
+		unlink(control->address.un.sun_path);
+	free(control);
+	supervisor->control = NULL;
+}

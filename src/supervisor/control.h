@@ -1,0 +1,13 @@
+/* The control socket: status for limpetctl and for scripts. One request a connection, one JSON answer. */
+#ifndef LIMPET_SUPERVISOR_CONTROL_H
+#define LIMPET_SUPERVISOR_CONTROL_H
+
+#include "supervisor/supervisor.h"
+
+/* Opens config->control if it is set. 0, or a negative errno after logging why. */
+int control_open(struct supervisor *supervisor);
+
+/* NULL-safe; removes the path. */
+void control_close(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,262 @@
+#include "supervisor/listeners.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "route/sticky_key.h"
+
+#define LISTENINGS_PER_POOL_MAX 1024
+
+struct request {
+	const struct address *address;
+	int socket_type;
+	bool ipv6_only;
+	int backlog;
+	bool defer_accept;
+};
+
+static bool is_path(const struct address *address)
+{
+	return address_family(address) == AF_UNIX && address->un.sun_path[0] != '\0';
+}
+
+/* A socket that nobody listens on any more is in the way: the rest of a process that was killed. */
+static void remove_stale_path(const struct address *address)
+{
+	struct stat status;
+	int fd;
+
+	if (lstat(address->un.sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, &address->sa, address->length) < 0 && errno == ECONNREFUSED)
+		unlink(address->un.sun_path);
+	close(fd);
+}
+
+static int set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int configure(int fd, const struct request *request)
+{
+	int family = address_family(request->address), result = 0;
+
+	if (family != AF_UNIX && request->socket_type == SOCK_STREAM)
+		result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!result && family == AF_INET6)
+		result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, request->ipv6_only);
+	/* The kernel hands connections over with their first bytes: the head is there at the first look. */
+	if (!result && request->defer_accept && family != AF_UNIX)
+		result = set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
+	return result;
+}
+
+/* Returns the fd, or a negative errno. */
+static int open_socket(const struct request *request)
+{
+	int fd = socket(address_family(request->address), request->socket_type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int result;
+
+	if (fd < 0)
+		return -errno;
+	if (is_path(request->address))
+		remove_stale_path(request->address);
+	result = configure(fd, request);
+	if (!result && bind(fd, &request->address->sa, request->address->length) < 0)
+		result = -errno;
+	if (!result && request->socket_type == SOCK_STREAM && listen(fd, request->backlog) < 0)
+		result = -errno;
+	if (result) {
+		close(fd);
+		return result;
+	}
+	return fd;
+}
+
+static struct listening *listening_new(struct supervised_pool *pool, uint32_t index)
+{
+	struct supervisor *supervisor = pool->supervisor;
+	struct listening *listening = calloc(1, sizeof(*listening));
+
+	if (!listening)
+		return NULL;
+	listening->id = ++supervisor->next_listening;
+	listening->pool = pool;
+	listening->index = index;
+	listening->fd = -1;
+	listening->socket_type = SOCK_STREAM;
+	TAILQ_INSERT_TAIL(&supervisor->listenings, listening, entry);
+	return listening;
+}
+
+static void read_back_address(struct listening *listening)
+{
+	listening->address.length = sizeof(listening->address.un);
+	if (getsockname(listening->fd, &listening->address.sa, &listening->address.length) < 0)
+		listening->address.length = 0;
+}
+
+static void say_listening(const struct listening *listening)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	log_info("listening on %s%s (pool %s)", address_format(&listening->address, text, sizeof(text)),
+	    listening->socket_type == SOCK_DGRAM ? "/udp" : "", listening->pool->config->name);
+}
+
+int listeners_open_configured(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->config;
+
+	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+		struct request request = {.address = &listener->address,
+		    .socket_type = SOCK_STREAM,
+		    .backlog = (int)listener->backlog,
+		    .defer_accept = sticky_needs_head(listener->sticky, listener->sticky_count)};
+		struct listening *listening =
+		    listening_new(&supervisor->pools[listener->pool - config->pools], (uint32_t)i);
+		char text[ADDRESS_TEXT_MAX];
+
+		if (!listening)
+			return -ENOMEM;
+		listening->fd = open_socket(&request);
+		if (listening->fd < 0) {
+			log_error("listener %s: cannot listen on %s: %s", listener->name,
+			    address_format(&listener->address, text, sizeof(text)), strerror(-listening->fd));
+			return listening->fd;
+		}
+		read_back_address(listening);
+		say_listening(listening);
+	}
+	return 0;
+}
+
+struct listening *listeners_find(struct supervisor *supervisor, uint32_t id)
+{
+	struct listening *listening;
+
+	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
+		if (listening->id == id)
+			return listening;
+	return NULL;
+}
+
+struct listening *listeners_find_key(struct supervised_pool *pool, const char *key)
+{
+	struct listening *listening;
+
+	TAILQ_FOREACH (listening, &pool->supervisor->listenings, entry)
+		if (listening->pool == pool && listening->key && strcmp(listening->key, key) == 0)
+			return listening;
+	return NULL;
+}
+
+static size_t count_of_pool(const struct supervised_pool *pool)
+{
+	struct listening *listening;
+	size_t count = 0;
+
+	TAILQ_FOREACH (listening, &pool->supervisor->listenings, entry)
+		count += listening->pool == pool;
+	return count;
+}
+
+/* The pool has listeners of its own: the worker's server needs no socket, only an address to be told. */
+static void borrow_address(struct listening *listening, const struct address *asked)
+{
+	const struct listening *other;
+
+	listening->address = *asked;
+	if (address_family(asked) == AF_UNIX || address_port(asked) != 0)
+		return;
+	TAILQ_FOREACH (other, &listening->pool->supervisor->listenings, entry) {
+		if (other->pool == listening->pool && other->fd >= 0 && address_port(&other->address)) {
+			address_set_port(&listening->address, address_port(&other->address));
+			return;
+		}
+	}
+}
+
+static int open_for_workers(struct listening *listening, const struct link_message *asked)
+{
+	const struct listener_config *config = listening->pool->config->worker_listener;
+	struct address address = asked->address;
+	struct request request = {.address = &address,
+	    .socket_type = asked->socket_type,
+	    .ipv6_only = asked->ipv6_only,
+	    .backlog = asked->backlog > 0 ? asked->backlog : (int)config->backlog,
+	    .defer_accept = asked->socket_type == SOCK_STREAM &&
+			    sticky_needs_head(config->sticky, config->sticky_count)};
+
+	listening->fd = open_socket(&request);
+	if (listening->fd == -EAFNOSUPPORT && asked->any_address) {
+		/* A kernel without IPv6. */
+		address_parse_ip(&address, "0.0.0.0", 7);
+		address_set_port(&address, address_port(&asked->address));
+		listening->fd = open_socket(&request);
+	}
+	if (listening->fd < 0)
+		return listening->fd;
+	read_back_address(listening);
+	say_listening(listening);
+	return 0;
+}
+
+int listeners_ask(struct supervised_pool *pool, const struct link_message *asked, struct listening **answer)
+{
+	struct listening *listening = listeners_find_key(pool, asked->key);
+	int result = 0;
+
+	*answer = listening;
+	if (listening)
+		return 0;
+	if (count_of_pool(pool) >= LISTENINGS_PER_POOL_MAX)
+		return EMFILE;
+	listening = listening_new(pool, LINK_INDEX_WORKERS);
+	if (!listening)
+		return ENOMEM;
+	listening->socket_type = asked->socket_type;
+	listening->key = strdup(asked->key);
+	listening->data = asked->has_data ? strdup(asked->data) : NULL;
+	if (!listening->key || (asked->has_data && !listening->data))
+		result = -ENOMEM;
+	else if (pool->config->has_listeners && asked->socket_type == SOCK_STREAM)
+		borrow_address(listening, &asked->address);
+	else
+		result = open_for_workers(listening, asked);
+	if (result < 0) {
+		listeners_close(pool->supervisor, listening);
+		return -result;
+	}
+	*answer = listening;
+	return 0;
+}
+
+void listeners_close(struct supervisor *supervisor, struct listening *listening)
+{
+	TAILQ_REMOVE(&supervisor->listenings, listening, entry);
+	if (listening->fd >= 0) {
+		if (is_path(&listening->address))
+			unlink(listening->address.un.sun_path);
+		close(listening->fd);
+	}
+	free(listening->key);
+	free(listening->data);
+	free(listening);
+}
+
+void listeners_close_all(struct supervisor *supervisor)
+{
+	while (!TAILQ_EMPTY(&supervisor->listenings))
+		listeners_close(supervisor, TAILQ_FIRST(&supervisor->listenings));
+}

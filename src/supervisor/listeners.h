@@ -1,0 +1,21 @@
+/* Listening sockets: opened here, because here is the privilege for it, and kept here, so that they outlive routers. */
+#ifndef LIMPET_SUPERVISOR_LISTENERS_H
+#define LIMPET_SUPERVISOR_LISTENERS_H
+
+#include "supervisor/supervisor.h"
+
+/* Opens every listener of the configuration that has an address. 0, or a negative errno after logging why. */
+int listeners_open_configured(struct supervisor *supervisor);
+
+/* A worker of the pool wants to listen: finds the socket that an earlier worker asked for under the same key, or opens it.
+ * 0 with *listening (borrowed), or a positive errno for the worker. */
+int listeners_ask(struct supervised_pool *pool, const struct link_message *request, struct listening **listening);
+
+struct listening *listeners_find(struct supervisor *supervisor, uint32_t id);
+struct listening *listeners_find_key(struct supervised_pool *pool, const char *key);
+
+/* Closes one, and removes its Unix path. The caller has told the router. */
+void listeners_close(struct supervisor *supervisor, struct listening *listening);
+void listeners_close_all(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,61 @@
+/* Worker processes: their slots are started, watched, restarted with back-off, told to finish, ended. */
+#ifndef LIMPET_SUPERVISOR_PROCESS_H
+#define LIMPET_SUPERVISOR_PROCESS_H
+
+#include "supervisor/supervisor.h"
+
+/* What a worker listens on, kept here for the next router. */
+struct process_server {
+	TAILQ_ENTRY(process_server) entry;
+	uint32_t listening; /* id */
+	bool accepts;       /* the worker has said so */
+	char key[];
+};
+
+struct process {
+	TAILQ_ENTRY(process) entry;
+	struct supervisor *supervisor;
+	struct supervised_slot *slot;
+	uint32_t id;
+	uint32_t generation;
+	pid_t pid;
+	int channel; /* the front's end; routers get copies */
+	TAILQ_HEAD(, process_server) servers;
+	bool ready;
+	double ready_since;
+	bool leaving;    /* it ends by itself when its last connection does */
+	bool draining;   /* the router was told to drain it */
+	int last_signal; /* 0, SIGTERM or SIGKILL: what we sent */
+	ev_child child;
+	ev_timer start_timer; /* start_timeout: report */
+	ev_timer end_timer;   /* drain_timeout, then kill_timeout */
+};
+
+/* Starts the slot's worker; if that fails, or when the worker ends, it is started again with back-off. */
+void process_start(struct supervised_slot *slot);
+
+struct process *process_find(struct supervisor *supervisor, uint32_t id);
+
+void process_is_ready(struct process *process);
+
+/* The worker said that it takes no more connections. */
+void process_leaves(struct process *process);
+
+/* Its channel has ended: a worker that cannot be reached is ended, unless it is leaving anyway. */
+void process_lost(struct process *process, const char *why);
+
+/* Tells it to finish what it has; past drain_timeout it is ended. */
+void process_drain(struct process *process);
+
+/* SIGTERM to its process group, SIGKILL when the grace (seconds) is over. */
+void process_end(struct process *process, double grace);
+
+/* Servers of a worker. */
+struct process_server *process_server_find(struct process *process, const char *key);
+int process_server_add(struct process *process, const char *key, uint32_t listening);
+void process_server_remove(struct process *process, struct process_server *server);
+
+/* Stops the timers that would start workers. */
+void process_cancel_restarts(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,22 @@
+/* The router process: forked, told what changes, started again when it crashed. */
+#ifndef LIMPET_SUPERVISOR_ROUTER_PROCESS_H
+#define LIMPET_SUPERVISOR_ROUTER_PROCESS_H
+
+#include "supervisor/supervisor.h"
+
+/* Forks a router and tells it all there is: listeners, workers, their servers. 0 or a negative errno after logging. */
+int router_start(struct supervisor *supervisor);
+
+/* Sends a message; a router that does not read is killed (and replaced). Does nothing while there is none. */
+void router_send(struct supervisor *supervisor, const struct link_message *message, int fd);
+
+/* LINK_WORKER_UP, LINK_WORKER_GONE or LINK_WORKER_DRAIN for this worker. */
+void router_tell_worker(struct supervisor *supervisor, enum link_type type, const struct process *process);
+
+/* LINK_LISTENER_UP for this socket. */
+void router_tell_listener(struct supervisor *supervisor, const struct listening *listening);
+
+/* Closes the link: the router ends, and is not started again. */
+void router_end(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,178 @@
+#include "supervisor/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHANNEL_FD 3
+#define ERROR_FD 4
+
+static const char *const steps[] = {
+    "cannot set up the channel",
+    "cannot change to its directory",
+    "cannot change to its user",
+    "cannot change to its group",
+    "cannot set its environment",
+    "cannot run its command",
+};
+
+enum step { STEP_CHANNEL, STEP_DIRECTORY, STEP_USER, STEP_GROUP, STEP_ENVIRONMENT, STEP_EXEC };
+
+struct failure {
+	int error;
+	enum step step;
+};
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The channel becomes fd 3 and the pipe for errors fd 4, which closes at exec; everything else is closed. */
+static int arrange_fds(int channel, int errors)
+{
+	int null;
+
+	/* Out of the way of the numbers that they replace. */
+	channel = fcntl(channel, F_DUPFD, ERROR_FD + 1);
+	errors = fcntl(errors, F_DUPFD, ERROR_FD + 1);
+	if (channel < 0 || errors < 0 || dup2(channel, CHANNEL_FD) < 0 || dup3(errors, ERROR_FD, O_CLOEXEC) < 0)
+		return -errno;
+	null = open("/dev/null", O_RDONLY);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+		return -errno;
+	close_range(ERROR_FD + 1, ~0u, 0);
+	return 0;
+}
+
+static int set_number(const char *name, uint32_t value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", value);
+	return setenv(name, text, 1);
+}
+
+static int set_environment(const struct spawn *spawn)
+{
+	const struct pool_config *pool = spawn->pool;
+	int bad = 0;
+
+	unsetenv("NODE_CHANNEL_FD");
+	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
+	unsetenv("NODE_UNIQUE_ID");
+	unsetenv("LIMPET_FD");
+	for (char **entry = pool->environment; entry && *entry; entry++)
+		bad |= putenv(*entry);
+	bad |= setenv("LIMPET_POOL", pool->name, 1);
+	bad |= setenv("LIMPET_SLOT", spawn->slot, 1);
+	bad |= set_number("LIMPET_GENERATION", spawn->generation);
+	if (pool->protocol == PROTOCOL_LIMPET) {
+		bad |= set_number("LIMPET_FD", CHANNEL_FD);
+	} else {
+		bad |= set_number("NODE_CHANNEL_FD", CHANNEL_FD);
+		bad |= setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
+		bad |= set_number("NODE_UNIQUE_ID", spawn->worker);
+	}
+	return bad ? -ENOMEM : 0;
+}
+
+static int change_group(const struct pool_config *pool, const struct passwd *user)
+{
+	const struct group *group = pool->group ? getgrnam(pool->group) : NULL;
+	gid_t gid = group ? group->gr_gid : user ? user->pw_gid : getgid();
+
+	if (pool->group && !group)
+		return -ENOENT;
+	if (user && initgroups(user->pw_name, gid) < 0)
+		return -errno;
+	return setgid(gid) < 0 ? -errno : 0;
+}
+
+static void fail(enum step step, int error)
+{
+	struct failure failure = {.error = error < 0 ? -error : error, .step = step};
+
+	if (write(ERROR_FD, &failure, sizeof(failure)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+static void run_child(const struct spawn *spawn, int errors, pid_t parent) __attribute__((noreturn));
+
+static void run_child(const struct spawn *spawn, int errors, pid_t parent)
+{
+	const struct pool_config *pool = spawn->pool;
+	const struct passwd *user = NULL;
+	int result;
+
+	setpgid(0, 0);
+	reset_signals();
+	result = arrange_fds(spawn->channel, errors);
+	if (result < 0)
+		fail(STEP_CHANNEL, result);
+	if (pool->user && !(user = getpwnam(pool->user)))
+		fail(STEP_USER, ENOENT);
+	if ((user || pool->group) && (result = change_group(pool, user)) < 0)
+		fail(STEP_GROUP, result);
+	if (user && setuid(user->pw_uid) < 0)
+		fail(STEP_USER, errno);
+	if (pool->directory && chdir(pool->directory) < 0)
+		fail(STEP_DIRECTORY, errno);
+	if (set_environment(spawn) < 0)
+		fail(STEP_ENVIRONMENT, ENOMEM);
+	/* Behind setuid(), which clears it. The parent may be gone already. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(1);
+	execvp(pool->command[0], pool->command);
+	fail(STEP_EXEC, errno);
+	_exit(127);
+}
+
+pid_t spawn_worker(const struct spawn *spawn, const char **what)
+{
+	struct failure failure;
+	pid_t pid, parent = getpid();
+	int errors[2];
+	ssize_t length;
+
+	*what = steps[STEP_CHANNEL];
+	if (pipe2(errors, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		run_child(spawn, errors[1], parent);
+	close(errors[1]);
+	if (pid < 0) {
+		int error = errno;
+
+		*what = "cannot fork";
+		close(errors[0]);
+		return -error;
+	}
+	setpgid(pid, pid); /* in both processes, so that it is done in whichever comes first */
+	do
+		length = read(errors[0], &failure, sizeof(failure));
+	while (length < 0 && errno == EINTR);
+	close(errors[0]);
+	if (length != sizeof(failure))
+		return pid;
+	waitpid(pid, NULL, 0);
+	*what = steps[failure.step];
+	return -failure.error;
+}

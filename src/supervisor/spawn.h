@@ -1,0 +1,24 @@
+/* Starts one worker process: fork, environment, user, channel, exec. Owns nothing afterwards. */
+#ifndef LIMPET_SUPERVISOR_SPAWN_H
+#define LIMPET_SUPERVISOR_SPAWN_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+
+struct spawn {
+	const struct pool_config *pool;
+	const char *slot;
+	uint32_t generation;
+	uint32_t worker; /* unique id; a cluster worker's NODE_UNIQUE_ID */
+	int channel;     /* the worker's end; borrowed */
+};
+
+/* Starts the pool's command in a process group of its own, with the channel as fd 3, /dev/null as standard input, limpet's
+ * standard output and error, and SIGTERM for the case that limpet itself dies.
+ * Returns the pid, or a negative errno with *what set to the step that failed ("cannot run node", "cannot change to ..."),
+ * static or borrowed from the config. Blocks until the exec. */
+pid_t spawn_worker(const struct spawn *spawn, const char **what);
+
+#endif

@@ -1,0 +1,270 @@
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "supervisor/control.h"
+#include "supervisor/listeners.h"
+#include "supervisor/process.h"
+#include "supervisor/router_process.h"
+
+/* Between SIGTERM and SIGKILL when limpet is told to stop now. */
+#define STOP_NOW_GRACE 2.0
+
+void supervisor_check_end(struct supervisor *supervisor)
+{
+	if (supervisor->state == SUPERVISOR_RUNNING || !TAILQ_EMPTY(&supervisor->processes))
+		return;
+	if (supervisor->router)
+		router_end(supervisor); /* its exit comes here again */
+	else
+		ev_break(supervisor->loop, EVBREAK_ALL);
+}
+
+/* ---- stopping ---- */
+
+void supervisor_drain_workers(struct supervisor *supervisor)
+{
+	struct process *process;
+
+	ev_timer_stop(supervisor->loop, &supervisor->idle_timer);
+	TAILQ_FOREACH (process, &supervisor->processes, entry)
+		process_drain(process);
+	supervisor_check_end(supervisor);
+}
+
+static void on_idle_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	supervisor_drain_workers(timer->data);
+}
+
+/* The longest that a connection may take from accept() to its worker. */
+static double longest_wait(const struct config *config)
+{
+	uint64_t longest = 0;
+
+	for (size_t i = 0; i < config->pools_count; i++) {
+		const struct pool_config *pool = &config->pools[i];
+		uint64_t wait = pool->worker_listener->head_timeout + pool->hold;
+
+		if (wait > longest)
+			longest = wait;
+	}
+	for (size_t i = 0; i < config->listeners_count; i++)
+		if (config->listeners[i].head_timeout + config->listeners[i].pool->hold > longest)
+			longest = config->listeners[i].head_timeout + config->listeners[i].pool->hold;
+	return (double)longest / 1000 + 1;
+}
+
+static void drain(struct supervisor *supervisor)
+{
+	struct link_message message;
+
+	log_info("stopping: no new connections; workers finish those that they have");
+	supervisor->state = SUPERVISOR_DRAINING;
+	process_cancel_restarts(supervisor);
+	link_message_init(&message, LINK_STOP);
+	router_send(supervisor, &message, -1);
+	ev_timer_init(&supervisor->idle_timer, on_idle_timer, longest_wait(supervisor->config), 0.);
+	supervisor->idle_timer.data = supervisor;
+	ev_timer_start(supervisor->loop, &supervisor->idle_timer);
+	/* The router has its own copies, and empties their backlogs. */
+	listeners_close_all(supervisor);
+	supervisor_check_end(supervisor);
+}
+
+static void stop_now(struct supervisor *supervisor)
+{
+	struct process *process;
+
+	if (supervisor->state == SUPERVISOR_STOPPING) {
+		TAILQ_FOREACH (process, &supervisor->processes, entry)
+			process_end(process, 0.);
+		return;
+	}
+	log_info("stopping now");
+	supervisor->state = SUPERVISOR_STOPPING;
+	process_cancel_restarts(supervisor);
+	ev_timer_stop(supervisor->loop, &supervisor->idle_timer);
+	router_end(supervisor);
+	listeners_close_all(supervisor);
+	TAILQ_FOREACH (process, &supervisor->processes, entry)
+		process_end(process, STOP_NOW_GRACE);
+	supervisor_check_end(supervisor);
+}
+
+/* ---- signals ---- */
+
+static void reopen_log(struct supervisor *supervisor)
+{
+	struct link_message message;
+	int result = log_reopen();
+
+	if (result < 0) {
+		log_error("cannot open the log again: %s; the old file stays in use", strerror(-result));
+		return;
+	}
+	link_message_init(&message, LINK_LOG);
+	if (log_fd() != STDERR_FILENO)
+		router_send(supervisor, &message, log_fd());
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+	struct supervisor *supervisor = signal->data;
+
+	switch (signal->signum) {
+	case SIGTERM:
+		/* timeout(1) and others send it twice: only SIGINT cuts a drain short. */
+		if (supervisor->state == SUPERVISOR_RUNNING)
+			drain(supervisor);
+		break;
+	case SIGINT:
+	case SIGQUIT:
+		stop_now(supervisor);
+		break;
+	case SIGUSR1:
+		reopen_log(supervisor);
+		break;
+	default:
+		log_warning("signal %d (%s): not supported yet; nothing was changed", signal->signum,
+		    strsignal(signal->signum));
+	}
+}
+
+static void watch_signals(struct supervisor *supervisor)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		ev_signal_init(&supervisor->signals[i], on_signal, numbers[i]);
+		supervisor->signals[i].data = supervisor;
+		ev_signal_start(supervisor->loop, &supervisor->signals[i]);
+	}
+}
+
+/* ---- start and end ---- */
+
+static int read_seed(struct supervisor *supervisor)
+{
+	const char *path = supervisor->config->hash_secret;
+	ssize_t length;
+	int fd;
+
+	if (!path)
+		return getrandom(supervisor->seed, sizeof(supervisor->seed), 0) == sizeof(supervisor->seed) ? 0 : -errno;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		log_error("hash_secret %s: %s", path, strerror(errno));
+		return -errno;
+	}
+	length = read(fd, supervisor->seed, sizeof(supervisor->seed));
+	close(fd);
+	if (length != sizeof(supervisor->seed)) {
+		log_error("hash_secret %s: holds less than 32 bytes; make it with: head -c 32 /dev/urandom > %s", path,
+		    path);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int init_pools(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->config;
+	size_t slots = 0, first = 0;
+
+	for (size_t i = 0; i < config->pools_count; i++)
+		slots += config->pools[i].slots_count;
+	supervisor->stats = stats_new(slots);
+	supervisor->pools = calloc(config->pools_count, sizeof(*supervisor->pools));
+	if (!supervisor->stats || !supervisor->pools)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->pools_count; i++) {
+		struct supervised_pool *pool = &supervisor->pools[i];
+
+		pool->supervisor = supervisor;
+		pool->index = (unsigned)i;
+		pool->config = &config->pools[i];
+		pool->slots = calloc(pool->config->slots_count, sizeof(*pool->slots));
+		if (!pool->slots)
+			return -ENOMEM;
+		for (size_t j = 0; j < pool->config->slots_count; j++) {
+			pool->slots[j].pool = pool;
+			pool->slots[j].index = (unsigned)j;
+			pool->slots[j].config = &pool->config->slots[j];
+			pool->slots[j].stats = &supervisor->stats->slots[first++];
+		}
+	}
+	return 0;
+}
+
+static int supervisor_init(struct supervisor *supervisor, const struct config *config)
+{
+	int result;
+
+	supervisor->config = config;
+	TAILQ_INIT(&supervisor->processes);
+	TAILQ_INIT(&supervisor->listenings);
+	supervisor->loop = ev_default_loop(EVFLAG_NOENV);
+	if (!supervisor->loop)
+		return -ENOMEM;
+	supervisor->started = ev_now(supervisor->loop);
+	result = init_pools(supervisor);
+	if (!result)
+		result = read_seed(supervisor);
+	if (!result)
+		result = listeners_open_configured(supervisor);
+	if (!result)
+		result = control_open(supervisor);
+	if (!result) {
+		watch_signals(supervisor);
+		result = router_start(supervisor);
+	}
+	return result;
+}
+
+static void start_workers(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < supervisor->config->pools_count; i++)
+		for (size_t j = 0; j < supervisor->config->pools[i].slots_count; j++)
+			process_start(&supervisor->pools[i].slots[j]);
+}
+
+static void supervisor_deinit(struct supervisor *supervisor)
+{
+	control_close(supervisor);
+	listeners_close_all(supervisor);
+	for (size_t i = 0; supervisor->pools && i < supervisor->config->pools_count; i++)
+		free(supervisor->pools[i].slots);
+	free(supervisor->pools);
+	stats_free(supervisor->stats);
+	if (supervisor->loop)
+		ev_loop_destroy(supervisor->loop);
+	free(supervisor);
+}
+
+int supervisor_run(const struct config *config, const struct supervisor_options *options)
+{
+	struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
+	int status = 0;
+
+	if (!supervisor)
+		return 2;
+	supervisor->on_first_ready = options->on_first_ready;
+	if (supervisor_init(supervisor, config) < 0) {
+		status = 2;
+	} else {
+		start_workers(supervisor);
+		ev_run(supervisor->loop, 0);
+		log_info("stopped");
+	}
+	supervisor_deinit(supervisor);
+	return status;
+}

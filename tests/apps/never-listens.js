@@ -1,0 +1,3 @@
+'use strict';
+console.log('never-listens: pid %d', process.pid);
+setInterval(() => {}, 1000);

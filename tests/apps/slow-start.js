@@ -1,0 +1,3 @@
+'use strict';
+// Listens DELAY milliseconds after its start.
+setTimeout(() => require('./http-ws'), Number(process.env.DELAY || 500));

@@ -1,0 +1,55 @@
+"""Fixtures of all tests that run programs."""
+import json
+import subprocess
+
+import pytest
+
+from harness import paths
+from harness.limpet import Limpet
+
+
+@pytest.fixture
+def limpet(tmp_path):
+    """Starts limpets: limpet(command, ...) as class Limpet has it. Each is stopped at the end of the test, and must then
+    have ended well."""
+    started = []
+
+    def start(*args, **options):
+        if not paths.limpet().exists():
+            pytest.fail(f"{paths.limpet()} is not there: build first, or set LIMPET_BINARY")
+        instance = Limpet(tmp_path, *args, **options)
+        started.append(instance)
+        return instance
+
+    yield start
+    problems = []
+    for instance in started:
+        try:
+            if instance.process.poll() is None:
+                instance.stop()
+            else:  # the test ended it itself, and has looked at the status
+                instance.stop(expected=None)
+        except AssertionError as problem:
+            problems.append(str(problem))
+        print(f"--- {' '.join(instance.arguments)}\n{instance.text()}")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def app():
+    """app("http-ws.js") is the command that runs it; app("http-ws.js", node=18) with another Node.js."""
+    def command(name, *arguments, node=None):
+        program = "node" if node is None else str(paths.MODULES / f"node{node}" / "bin" / "node")
+        return [program, str(paths.APPS / name), *arguments]
+    return command
+
+
+@pytest.fixture
+def client():
+    """Runs a script of tests/clients and returns what it printed, read as JSON."""
+    def run(name, *arguments, seconds=60):
+        done = subprocess.run(["node", paths.TESTS / "clients" / name, *map(str, arguments)], capture_output=True,
+                              text=True, timeout=seconds, check=False)
+        assert done.returncode == 0, f"{name} {arguments}: {done.stdout}{done.stderr}"
+        return json.loads(done.stdout.splitlines()[-1])
+    return run

@@ -1,0 +1,26 @@
+"""Where things are. $BUILD names another build directory, $LIMPET_BINARY another limpet."""
+import os
+import pathlib
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+APPS = TESTS / "apps"
+MODULES = APPS / "node_modules"
+
+
+def build() -> pathlib.Path:
+    return (ROOT / os.environ.get("BUILD", "build")).resolve()
+
+
+def limpet() -> pathlib.Path:
+    named = os.environ.get("LIMPET_BINARY")
+    return pathlib.Path(named).resolve() if named else build() / "src" / "limpet"
+
+
+def limpetctl() -> pathlib.Path:
+    named = os.environ.get("LIMPETCTL_BINARY")
+    return pathlib.Path(named).resolve() if named else limpet().with_name("limpetctl")
+
+
+def demo_worker() -> pathlib.Path:
+    return build() / "src" / "worker" / "limpet-demo-worker"
