@@ -22,13 +22,15 @@ static int print(const struct options *options, const struct config *config)
 	return result < 0 || fflush(stdout) < 0 ? EXIT_RUNTIME : EXIT_CLEAN;
 }
 
-static int run(const struct options *options, const struct config *config)
+static int run(const struct options *options, struct config *config, char **argv)
 {
-	const struct supervisor_options supervisor = {.on_first_ready = options->demo ? demo_say : NULL};
+	const struct supervisor_options supervisor = {
+	    .config = options->config, .argv = argv, .on_first_ready = options->demo ? demo_say : NULL};
 
 	log_configure("limpet", config->log_level, config->log_format);
 	if (log_open(config->log_file) < 0) {
 		fprintf(stderr, "limpet: cannot write the log file %s: %m\n", config->log_file);
+		config_free(config);
 		return EXIT_RUNTIME;
 	}
 	return supervisor_run(config, &supervisor);
@@ -47,7 +49,9 @@ int main(int argc, char **argv)
 		return EXIT_RUNTIME;
 	if (config_load(&config, &options.config, stderr) < 0)
 		return EXIT_CONFIGURATION;
-	status = options.check || options.print_config ? print(&options, config) : run(&options, config);
+	if (!options.check && !options.print_config)
+		return run(&options, config, argv);
+	status = print(&options, config);
 	config_free(config);
 	return status;
 }

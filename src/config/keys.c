@@ -137,6 +137,12 @@ const struct key keys[] = {
         .help =
             "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
             "until it answers"},
+    {KEYS_POOL, "surge", KEY_INTEGER, POOL(surge), "1", 1, 1024,
+        .help = "How many workers of a new generation a rolling restart starts at a time"},
+    {KEYS_POOL, "max_retired", KEY_INTEGER, POOL(max_retired), "64", 1, 10000,
+        .help =
+            "How many workers of old generations may finish their connections at a time; past it the oldest "
+            "are ended"},
     {KEYS_POOL, "on_down", KEY_CHOICE, POOL(on_down), "hold", .choices = on_down_choices,
         .help =
             "What a client gets whose worker is down: hold waits for it, next takes the next choice, reject "

@@ -4,8 +4,13 @@
 
 #include "supervisor/supervisor.h"
 
-/* Opens every listener of the configuration that has an address. 0, or a negative errno after logging why. */
-int listeners_open_configured(struct supervisor *supervisor);
+/* Opens those listeners of the configuration that have an address and are not open yet. 0, or a negative errno after logging why,
+ * with nothing changed. */
+int listeners_prepare(struct supervisor *supervisor, const struct config *config);
+
+/* Behind listeners_prepare() and pools_apply(): from now on it is this configuration's listeners that are open; what is in no
+ * configuration any more is closed. */
+void listeners_commit(struct supervisor *supervisor, const struct config *config);
 
 /* A worker of the pool wants to listen: finds the socket that an earlier worker asked for under the same key, or opens it.
  * 0 with *listening (borrowed), or a positive errno for the worker. */

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "supervisor/control.h"
 #include "supervisor/listeners.h"
+#include "supervisor/pools.h"
+#include "supervisor/reload.h"
 #include "supervisor/process.h"
 #include "supervisor/router_process.h"
 
@@ -21,7 +23,7 @@ void supervisor_check_end(struct supervisor *supervisor)
 {
 	if (supervisor->state == SUPERVISOR_RUNNING || !TAILQ_EMPTY(&supervisor->processes))
 		return;
-	if (supervisor->router)
+	if (supervisor->router || supervisor->former)
 		router_end(supervisor); /* its exit comes here again */
 	else
 		ev_break(supervisor->loop, EVBREAK_ALL);
@@ -62,10 +64,12 @@ static double longest_wait(const struct config *config)
 	return (double)longest / 1000 + 1;
 }
 
-static void drain(struct supervisor *supervisor)
+void supervisor_drain(struct supervisor *supervisor)
 {
 	struct link_message message;
 
+	if (supervisor->state != SUPERVISOR_RUNNING)
+		return;
 	log_info("stopping: no new connections; workers finish those that they have");
 	supervisor->state = SUPERVISOR_DRAINING;
 	process_cancel_restarts(supervisor);
@@ -79,7 +83,7 @@ static void drain(struct supervisor *supervisor)
 	supervisor_check_end(supervisor);
 }
 
-static void stop_now(struct supervisor *supervisor)
+void supervisor_stop_now(struct supervisor *supervisor)
 {
 	struct process *process;
 
@@ -123,11 +127,14 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 	case SIGTERM:
 		/* timeout(1) and others send it twice: only SIGINT cuts a drain short. */
 		if (supervisor->state == SUPERVISOR_RUNNING)
-			drain(supervisor);
+			supervisor_drain(supervisor);
 		break;
 	case SIGINT:
 	case SIGQUIT:
-		stop_now(supervisor);
+		supervisor_stop_now(supervisor);
+		break;
+	case SIGHUP:
+		reload(supervisor);
 		break;
 	case SIGUSR1:
 		reopen_log(supervisor);
@@ -175,37 +182,7 @@ static int read_seed(struct supervisor *supervisor)
 	return 0;
 }
 
-static int init_pools(struct supervisor *supervisor)
-{
-	const struct config *config = supervisor->config;
-	size_t slots = 0, first = 0;
-
-	for (size_t i = 0; i < config->pools_count; i++)
-		slots += config->pools[i].slots_count;
-	supervisor->stats = stats_new(slots);
-	supervisor->pools = calloc(config->pools_count, sizeof(*supervisor->pools));
-	if (!supervisor->stats || !supervisor->pools)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->pools_count; i++) {
-		struct supervised_pool *pool = &supervisor->pools[i];
-
-		pool->supervisor = supervisor;
-		pool->index = (unsigned)i;
-		pool->config = &config->pools[i];
-		pool->slots = calloc(pool->config->slots_count, sizeof(*pool->slots));
-		if (!pool->slots)
-			return -ENOMEM;
-		for (size_t j = 0; j < pool->config->slots_count; j++) {
-			pool->slots[j].pool = pool;
-			pool->slots[j].index = (unsigned)j;
-			pool->slots[j].config = &pool->config->slots[j];
-			pool->slots[j].stats = &supervisor->stats->slots[first++];
-		}
-	}
-	return 0;
-}
-
-static int supervisor_init(struct supervisor *supervisor, const struct config *config)
+static int supervisor_init(struct supervisor *supervisor, struct config *config)
 {
 	int result;
 
@@ -213,51 +190,54 @@ static int supervisor_init(struct supervisor *supervisor, const struct config *c
 	TAILQ_INIT(&supervisor->processes);
 	TAILQ_INIT(&supervisor->listenings);
 	supervisor->loop = ev_default_loop(EVFLAG_NOENV);
-	if (!supervisor->loop)
+	supervisor->stats = stats_new();
+	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
-	result = init_pools(supervisor);
+	result = read_seed(supervisor);
 	if (!result)
-		result = read_seed(supervisor);
+		result = listeners_prepare(supervisor, config);
 	if (!result)
-		result = listeners_open_configured(supervisor);
-	if (!result)
-		result = control_open(supervisor);
-	if (!result) {
-		watch_signals(supervisor);
-		result = router_start(supervisor);
-	}
-	return result;
+		result = pools_apply(supervisor, config);
+	if (result)
+		return result;
+	listeners_commit(supervisor, config);
+	result = control_open(supervisor);
+	if (result)
+		return result;
+	watch_signals(supervisor);
+	return router_start(supervisor);
 }
 
 static void start_workers(struct supervisor *supervisor)
 {
-	for (size_t i = 0; i < supervisor->config->pools_count; i++)
-		for (size_t j = 0; j < supervisor->config->pools[i].slots_count; j++)
-			process_start(&supervisor->pools[i].slots[j]);
+	for (size_t i = 0; i < supervisor->pools_count; i++)
+		for (size_t j = 0; j < supervisor->pools[i]->slots_count; j++)
+			process_start(supervisor->pools[i]->slots[j]);
 }
 
 static void supervisor_deinit(struct supervisor *supervisor)
 {
 	control_close(supervisor);
 	listeners_close_all(supervisor);
-	for (size_t i = 0; supervisor->pools && i < supervisor->config->pools_count; i++)
-		free(supervisor->pools[i].slots);
-	free(supervisor->pools);
+	pools_free(supervisor);
 	stats_free(supervisor->stats);
+	config_free(supervisor->config);
 	if (supervisor->loop)
 		ev_loop_destroy(supervisor->loop);
 	free(supervisor);
 }
 
-int supervisor_run(const struct config *config, const struct supervisor_options *options)
+int supervisor_run(struct config *config, const struct supervisor_options *options)
 {
 	struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	int status = 0;
 
-	if (!supervisor)
+	if (!supervisor) {
+		config_free(config);
 		return 2;
-	supervisor->on_first_ready = options->on_first_ready;
+	}
+	supervisor->options = options;
 	if (supervisor_init(supervisor, config) < 0) {
 		status = 2;
 	} else {
