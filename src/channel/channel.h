@@ -128,6 +128,38 @@ size_t channel_unacknowledged(const struct channel *channel);
 /* Lists their ids in the order sent: *cursor starts at 0. False at the end. */
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id);
 
+/* What a channel knows, as bytes and fds that can be passed to another process that has a copy of its socket. Valid for a
+ * short time only, and only for a limpet that writes the same version of it. */
+struct channel_image {
+	unsigned char *bytes;
+	size_t length;
+	int *fds;
+	size_t fds_count;
+};
+
+/* The most that an image has. Usual are some hundred bytes and no fd. */
+#define CHANNEL_IMAGE_BYTES_MAX (2 * 1024 * 1024)
+#define CHANNEL_IMAGE_FDS_MAX 2048
+
+/* Writes down what a channel knows, not from within a callback. The channel must not be used afterwards but for
+ * channel_free(), or the worker gets answers twice. The image's arrays are the caller's; the fds in it are borrowed from the
+ * channel, and with it they go. On failure the image is empty and the channel can still be used.
+ * 0, -ENOMEM, -EPIPE (it has failed), or -ENOBUFS (more than the most above). */
+int channel_save(struct channel *channel, struct channel_image *image);
+
+/* Frees the arrays, not the fds. An empty image ({0}) is allowed. */
+void channel_image_free(struct channel_image *image);
+
+/* As channel_new(), going on where the image ends: a socket that another channel was saved from is this one's. Hand-offs
+ * under way keep their ids, listen requests their numbers. No callback comes before channel_readable(), and none comes again
+ * that the owner of the saved channel was told (ready, leaving). fd is consumed, and so are the image's fds, also on
+ * failure; its arrays are borrowed. window may be another than the saved one's: with more hand-offs under way than that, none
+ * is sent until enough were answered.
+ * The image is checked, as it comes from another process; that the fds are what they should be is not.
+ * NULL with *error -ENOMEM, or -EPROTO: malformed, of another version, or of another protocol. */
+struct channel *channel_restore(enum protocol protocol, enum flavour flavour, int fd, unsigned window,
+    const struct channel_events *events, void *owner, const struct channel_image *image, int *error);
+
 /* Messages skipped because they were the application's own or not understood; for the log and counters. */
 uint64_t channel_skipped(const struct channel *channel);
 
