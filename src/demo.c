@@ -11,7 +11,6 @@
 
 static char worker_path[PATH_MAX];
 static char *command[] = {worker_path, NULL};
-static const char *shown_address;
 static const char *shown_workers;
 
 /* The worker is installed in libexecdir; in a build tree it lies in worker/ beside limpet. */
@@ -52,14 +51,15 @@ int demo_options(struct options *options)
 		options->listeners[config->listeners_count++] = DEMO_ADDRESS;
 	if (!config->sticky_count)
 		options->sticky[config->sticky_count++] = "cookie:demo";
-	shown_address = options->listeners[0];
 	shown_workers = config->workers;
 	return 0;
 }
 
-void demo_say(void)
+void demo_say(const struct address *address)
 {
+	char text[ADDRESS_TEXT_MAX];
+
 	printf("limpet demo: http://%s/ (%s workers, sticky by cookie \"demo\", then by address); Ctrl-C ends it\n",
-	    shown_address, shown_workers);
+	    address_format(address, text, sizeof(text)), shown_workers);
 	fflush(stdout);
 }

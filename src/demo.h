@@ -8,6 +8,6 @@
 int demo_options(struct options *options);
 
 /* Says where to look; called when the first worker is ready. */
-void demo_say(void);
+void demo_say(const struct address *address);
 
 #endif

@@ -15,34 +15,43 @@ static void check_addresses(struct reader *reader, const struct node *root)
 
 	for (size_t i = 0; i < config->listeners_count; i++) {
 		const struct listener_config *listener = &config->listeners[i];
-		const struct node *node = node_member(entry_node(root, "listeners", listener->name), "address");
-		bool any_port = address_family(&listener->address) != AF_UNIX && address_port(&listener->address) == 0;
+		const struct node *node =
+		    node_member(entry_node(root, "listeners", listener->name), "address");
+		bool any_port =
+		    address_family(&listener->address) != AF_UNIX && address_port(&listener->address) == 0;
 
 		if (node == NULL || listener->address.length == 0 || any_port)
 			continue;
 		for (size_t j = 0; j < i; j++) {
 			if (!address_equal(&config->listeners[j].address, &listener->address))
 				continue;
-			problems_value(reader->problems, node, "listener \"%s\" has the same address",
-				config->listeners[j].name);
+			if (node->option != NULL)
+				problems_value(
+				    reader->problems, node, "\"%.80s\" is given twice", node->string);
+			else
+				problems_value(reader->problems, node, "listener \"%s\" has the same address",
+				    config->listeners[j].name);
 			break;
 		}
 	}
 }
 
-static void check_listener(struct reader *reader, const struct node *root, const struct listener_config *listener)
+static void check_listener(
+    struct reader *reader, const struct node *root, const struct listener_config *listener)
 {
 	const struct node *node = entry_node(root, "listeners", listener->name);
+	const struct node *trusted = node_member(node, "trusted_proxies");
 
 	if (node == NULL)
 		return;
 	if (!listener->has_address && listener->pool != NULL && listener->pool->worker_listener != listener)
 		problems_key(reader->problems, node,
-			"pool \"%s\" has the listener \"%s\" without an address already; give this one an \"address\"",
-			listener->pool->name, listener->pool->worker_listener->name);
-	if (listener->proxy_protocol && node_member(node, "trusted_proxies") == NULL)
+		    "pool \"%s\" has the listener \"%s\" without an address already; "
+		    "give this one an \"address\"",
+		    listener->pool->name, listener->pool->worker_listener->name);
+	if (listener->proxy_protocol && (trusted == NULL || (trusted->type == NODE_LIST && trusted->count == 0)))
 		problems_value(reader->problems, node_member(node, "proxy_protocol"),
-			"needs \"trusted_proxies\": no peer is trusted, so every connection would be closed");
+		    "needs \"trusted_proxies\": no peer is trusted, so every connection would be closed");
 }
 
 void check_config(struct reader *reader, const struct node *root)

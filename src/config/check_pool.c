@@ -1,5 +1,5 @@
-/* Checks of one pool: whether its workers can be started, and reached, with the protocol that it has or that its command
- * implies. */
+/* Checks of one pool: whether its workers can be started, and reached, with the protocol that it has or that
+ * its command implies. */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -15,13 +15,15 @@ void check_user(struct reader *reader, const struct node *node, const char *user
 	errno = 0;
 	entry = getpwnam(user);
 	if (entry == NULL && errno != 0 && errno != ENOENT)
-		problems_value(reader->problems, node, "looking up user \"%.64s\" failed: %s", user, strerror(errno));
+		problems_value(
+		    reader->problems, node, "looking up user \"%.64s\" failed: %s", user, strerror(errno));
 	else if (entry == NULL)
 		problems_value(reader->problems, node, "there is no user \"%.64s\"", user);
 	else if (reader->uid != 0 && entry->pw_uid != reader->uid)
 		problems_value(reader->problems, node,
-			"limpet must be started as root to become \"%.64s\"; leave the key out to stay who starts it",
-			user);
+		    "limpet must be started as root to become \"%.64s\"; "
+		    "leave the key out to stay who starts it",
+		    user);
 }
 
 static void check_group(struct reader *reader, const struct node *node, const char *group)
@@ -31,12 +33,13 @@ static void check_group(struct reader *reader, const struct node *node, const ch
 	errno = 0;
 	entry = getgrnam(group);
 	if (entry == NULL && errno != 0 && errno != ENOENT)
-		problems_value(reader->problems, node, "looking up group \"%.64s\" failed: %s", group, strerror(errno));
+		problems_value(
+		    reader->problems, node, "looking up group \"%.64s\" failed: %s", group, strerror(errno));
 	else if (entry == NULL)
 		problems_value(reader->problems, node, "there is no group \"%.64s\"", group);
 	else if (reader->uid != 0 && entry->gr_gid != getegid())
 		problems_value(reader->problems, node,
-			"limpet must be started as root to change to group \"%.64s\"; leave the key out", group);
+		    "limpet must be started as root to change to group \"%.64s\"; leave the key out", group);
 }
 
 static bool is_node(const char *program)
@@ -47,11 +50,12 @@ static bool is_node(const char *program)
 	return strcmp(name, "node") == 0 || strcmp(name, "nodejs") == 0;
 }
 
-/* Does node get a script, and not options only? Node makes a process a cluster worker only if there is one. */
+/* Does node get a script, and not options only? Node makes a process a cluster worker only if there is one.
+ */
 static bool has_script(char *const *arguments)
 {
-	static const char *const with_value[] = {"-e", "--eval", "-p", "--print", "-pe", "-r", "--require", "--import",
-		"--loader", "--experimental-loader", "-C", "--conditions", NULL};
+	static const char *const with_value[] = {"-e", "--eval", "-p", "--print", "-pe", "-r", "--require",
+	    "--import", "--loader", "--experimental-loader", "-C", "--conditions", NULL};
 
 	for (; *arguments != NULL; arguments++) {
 		const char *const *option = with_value;
@@ -80,14 +84,16 @@ static void find_protocol(struct reader *reader, const struct node *node, struct
 		return;
 	if (command->option != NULL)
 		problems_value(reader->problems, command,
-			"cannot tell how \"%.64s\" takes connections; say it: -p node-cluster if it starts Node.js, "
-			"-p node-ipc:FLAVOUR or -p limpet (other workers are not supported yet)",
-			pool->command[0]);
+		    "cannot tell how \"%.64s\" takes connections; say it: "
+		    "-p node-cluster if it starts Node.js, -p node-ipc:FLAVOUR or -p limpet "
+		    "(other workers are not supported yet)",
+		    pool->command[0]);
 	else
 		problems_value(reader->problems, command,
-			"cannot tell how \"%.64s\" takes connections; say it: \"protocol\": \"node-cluster\" if it "
-			"starts Node.js, \"node-ipc\" or \"limpet\" (other workers are not supported yet)",
-			pool->command[0]);
+		    "cannot tell how \"%.64s\" takes connections; say it: "
+		    "\"protocol\": \"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" "
+		    "(other workers are not supported yet)",
+		    pool->command[0]);
 }
 
 static void check_flavour(struct reader *reader, const struct node *node, const struct pool_config *pool)
@@ -95,13 +101,18 @@ static void check_flavour(struct reader *reader, const struct node *node, const 
 	const struct node *protocol = node_member(node, "protocol");
 	const struct node *flavour = node_member(node, "flavour");
 
-	if (pool->protocol == PROTOCOL_NODE_IPC && flavour == NULL && protocol != NULL)
+	if (pool->protocol == PROTOCOL_NODE_IPC && flavour == NULL && protocol != NULL &&
+	    protocol->option != NULL)
 		problems_value(reader->problems, protocol,
-			"node-ipc needs a \"flavour\": sticky-session, sticky-cluster, sticky-session:connection, "
-			"socket.io or sticky-listen");
+		    "node-ipc needs a flavour: node-ipc:sticky-session, node-ipc:sticky-cluster, "
+		    "node-ipc:sticky-session:connection, node-ipc:socket.io or node-ipc:sticky-listen");
+	else if (pool->protocol == PROTOCOL_NODE_IPC && flavour == NULL && protocol != NULL)
+		problems_value(reader->problems, protocol,
+		    "node-ipc needs a \"flavour\": sticky-session, sticky-cluster, "
+		    "sticky-session:connection, socket.io or sticky-listen");
 	else if (pool->protocol != PROTOCOL_NODE_IPC && pool->protocol != PROTOCOL_AUTO && flavour != NULL)
 		problems_key(reader->problems, flavour, "goes with protocol node-ipc only; this pool has %s",
-			protocol_name(pool->protocol));
+		    protocol_name(pool->protocol));
 }
 
 /* Only cluster workers say where they listen; sticky-cluster and its kin ask for a dummy address. */
@@ -111,13 +122,13 @@ static void check_reachable(struct reader *reader, const struct node *node, cons
 		return;
 	if (node->option != NULL)
 		problems_option(reader->problems, NULL,
-			"workers of protocol %s do not say where to listen; give an address: -l ADDRESS:PORT",
-			protocol_name(pool->protocol));
+		    "workers of protocol %s do not say where to listen; give an address: -l ADDRESS:PORT",
+		    protocol_name(pool->protocol));
 	else
 		problems_key(reader->problems, node,
-			"cannot be reached: workers of protocol %s do not say where to listen; add a listener with an "
-			"\"address\" and this \"pool\"",
-			protocol_name(pool->protocol));
+		    "cannot be reached: workers of protocol %s do not say where to listen; "
+		    "add a listener with an \"address\" and this \"pool\"",
+		    protocol_name(pool->protocol));
 }
 
 void check_pool(struct reader *reader, const struct node *node, struct pool_config *pool)
@@ -131,10 +142,11 @@ void check_pool(struct reader *reader, const struct node *node, struct pool_conf
 		find_protocol(reader, node, pool);
 	check_flavour(reader, node, pool);
 	if (pool->protocol == PROTOCOL_NODE_CLUSTER && pool->command != NULL && is_node(pool->command[0]) &&
-		!has_script(pool->command + 1))
+	    !has_script(pool->command + 1))
 		problems_value(reader->problems, command,
-			"%s needs a script: Node's cluster workers take their server from a file, as in \"node server.js\"",
-			pool->command[0]);
+		    "%s needs a script: Node's cluster workers take their server from a file, "
+		    "as in \"node server.js\"",
+		    pool->command[0]);
 	check_reachable(reader, node, pool);
 	if (pool->user != NULL && user != NULL)
 		check_user(reader, user, pool->user);

@@ -1,5 +1,6 @@
-/* Brings the files that are generated from the table of keys up to date: the JSON Schema, and in the manual page the lines
- * between its two markers. Run by "ninja config-docs"; tests fail while a committed file differs. */
+/* Brings the files that are generated from the table of keys up to date: the JSON Schema, and in the manual
+ * page the lines between its two markers. Run by "ninja config-docs"; tests fail while a committed file
+ * differs. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,8 @@ static int update_page(const char *path, const char *list)
 
 	if (end == NULL) {
 		fprintf(stderr, "%s: no markers for the list of keys\n", path);
-	} else if (asprintf(&updated, "%.*s%s%s%s", (int)(begin - page), page, BEGIN_MARKER, list, end) >= 0) {
+	} else if (asprintf(&updated, "%.*s%s%s%s", (int)(begin - page), page, BEGIN_MARKER, list, end) >=
+	           0) {
 		r = write_file(path, updated);
 		free(updated);
 	}
@@ -86,7 +88,8 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		fprintf(stderr, "usage: config-docs SCHEMA PAGE\n");
-	else if (schema != NULL && list != NULL && write_file(argv[1], schema) == 0 && update_page(argv[2], list) == 0)
+	else if (schema != NULL && list != NULL && write_file(argv[1], schema) == 0 &&
+	         update_page(argv[2], list) == 0)
 		r = 0;
 	free(schema);
 	free(list);

@@ -1,5 +1,5 @@
-/* The tree and the scan that builds it. The scan runs over text that jansson has accepted: it looks only for where tokens
- * begin and end, but never relies on it for memory safety. */
+/* The tree and the scan that builds it. The scan runs over text that jansson has accepted: it looks only for
+ * where tokens begin and end, but never relies on it for memory safety. */
 #include "config/document.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ void document_free(struct document *document)
 
 /* A node that knows its parent, which does not know it: a comment stays so. */
 static struct node *add_unlinked(
-	struct document *document, struct node *parent, const char *key, enum node_type type)
+    struct document *document, struct node *parent, const char *key, enum node_type type)
 {
 	struct node *node;
 
@@ -72,7 +72,7 @@ static void link_to_parent(struct node *node)
 }
 
 struct node *document_add(
-	struct document *document, struct node *parent, const char *key, enum node_type type)
+    struct document *document, struct node *parent, const char *key, enum node_type type)
 {
 	struct node *node = add_unlinked(document, parent, key, type);
 
@@ -258,7 +258,7 @@ static int scan_all(struct scan *scan, struct document_error *error)
 		if (++depth > DOCUMENT_DEPTH_MAX) {
 			error->at = node->value_at;
 			snprintf(error->text, sizeof error->text, "nested deeper than %d levels",
-				DOCUMENT_DEPTH_MAX);
+			    DOCUMENT_DEPTH_MAX);
 			return -EINVAL;
 		}
 		parent = node;
@@ -277,7 +277,8 @@ static int mark_duplicates(struct node *object)
 	seen = json_object();
 	if (seen == NULL)
 		return -ENOMEM;
-	/* The members of one object are not neighbours in nodes[], but their distance identifies the first. */
+	/* The members of one object are not neighbours in nodes[], but their distance identifies the first.
+	 */
 	for (struct node *member = object->first; member != NULL && r == 0; member = member->next) {
 		json_t *first = json_object_get(seen, member->key);
 
@@ -297,7 +298,7 @@ static int check_bytes(const char *text, size_t length, struct document_error *e
 	if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
 		error->at = scan.position;
 		snprintf(error->text, sizeof error->text,
-			"begins with a byte order mark; save it as UTF-8 without one");
+		    "begins with a byte order mark; save it as UTF-8 without one");
 		return -EINVAL;
 	}
 	if (memchr(text, '\0', length) == NULL)
@@ -327,7 +328,10 @@ static int check_syntax(const char *text, size_t length, struct document_error *
 		hint = "; a comment is a key that begins with //: \"// why\": \"...\"";
 	else if (strstr(json_error.text, "near '}'") != NULL || strstr(json_error.text, "near ']'") != NULL)
 		hint = "; is there a comma too many?";
-	snprintf(error->text, sizeof error->text, "%s%s", json_error.text, hint);
+	if (json_error_code(&json_error) == json_error_null_character)
+		snprintf(error->text, sizeof error->text, "a string cannot hold \\u0000");
+	else
+		snprintf(error->text, sizeof error->text, "%s%s", json_error.text, hint);
 	return -EINVAL;
 }
 

@@ -1,6 +1,6 @@
-/* A JSON text as a tree that knows where in the text everything stands: line and column of every key and value, and
- * keys that are there twice. jansson decides whether a text is JSON and decodes its strings; it keeps no positions
- * and no duplicates, hence this tree.
+/* A JSON text as a tree that knows where in the text everything stands: line and column of every key and
+ * value, and keys that are there twice. jansson decides whether a text is JSON and decodes its strings; it
+ * keeps no positions and no duplicates, hence this tree.
  *
  * The command line is made into such a tree too, so that options and file go through the same checks.
  * Knows nothing of which keys there are.
@@ -62,9 +62,9 @@ struct document_error {
 	char text[256];
 };
 
-/* Parses a text of any length (the caller bounds it) in linear time. A member whose key begins with "//" is a comment
- * and not in the tree. The text may go away afterwards.
- * Returns 0 with *document owned by the caller, -EINVAL with *error filled in, or -ENOMEM. */
+/* Parses a text of any length (the caller bounds it) in linear time. A member whose key begins with "//" is a
+ * comment and not in the tree. The text may go away afterwards. Returns 0 with *document owned by the caller,
+ * -EINVAL with *error filled in, or -ENOMEM. */
 int document_parse(struct document **document, const char *text, size_t length, struct document_error *error);
 
 /* An empty document with room for so many nodes and bytes of strings; NULL: no memory. */
@@ -72,7 +72,7 @@ struct document *document_new(size_t nodes, size_t bytes);
 
 /* Adds a value; parent is NULL for the root. key is borrowed. NULL if the room is used up. */
 struct node *document_add(
-	struct document *document, struct node *parent, const char *key, enum node_type type);
+    struct document *document, struct node *parent, const char *key, enum node_type type);
 
 /* A copy that lives as long as the document; NULL if the room is used up. */
 const char *document_text(struct document *document, const char *text, size_t length);

@@ -17,21 +17,21 @@
 #define SOCKET_PATH_BYTES 107
 
 static const struct choice log_level_choices[] = {{"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING},
-	{"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
+    {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
 
 static const struct choice log_format_choices[] = {
-	{"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
+    {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
 const struct choice protocol_choices[] = {{"node-cluster", PROTOCOL_NODE_CLUSTER},
-	{"node-ipc", PROTOCOL_NODE_IPC}, {"limpet", PROTOCOL_LIMPET}, {NULL, 0}};
+    {"node-ipc", PROTOCOL_NODE_IPC}, {"limpet", PROTOCOL_LIMPET}, {NULL, 0}};
 
 const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSION},
-	{"sticky-cluster", FLAVOUR_STICKY_CLUSTER},
-	{"sticky-session:connection", FLAVOUR_STICKY_SESSION_CONNECTION}, {"socket.io", FLAVOUR_SOCKET_IO},
-	{"sticky-listen", FLAVOUR_STICKY_LISTEN}, {NULL, 0}};
+    {"sticky-cluster", FLAVOUR_STICKY_CLUSTER},
+    {"sticky-session:connection", FLAVOUR_STICKY_SESSION_CONNECTION}, {"socket.io", FLAVOUR_SOCKET_IO},
+    {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {NULL, 0}};
 
 const struct choice on_down_choices[] = {
-	{"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
+    {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
 
 #define CONFIG(field) offsetof(struct config, field)
 #define LISTENER(field) offsetof(struct listener_config, field)
@@ -39,117 +39,126 @@ const struct choice on_down_choices[] = {
 #define POOL(field) offsetof(struct pool_config, field)
 
 const struct key keys[] = {
-	{KEYS_CONFIG, "$schema", KEY_NOTE, 0, .max = PATH_BYTES,
-		.help = "Where an editor finds the JSON Schema of this file; limpet ignores it"},
-	{KEYS_CONFIG, "user", KEY_STRING, CONFIG(user), .min = 1, .max = 255,
-		.help = "User that the router, which reads what clients send, runs as; without it nobody if limpet "
-			"is started as root, else the user who started it"},
-	{KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
-		.help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
-	{KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
-		.help = "File whose content seeds the hash of keys, so that several hosts, or one host after a full "
-			"restart, send a client to the same slot; without it the seed is random at each start"},
-	{KEYS_CONFIG, "log", KEY_OBJECT, 0, .of = KEYS_LOG, .help = "What is logged, how, and where to"},
-	{KEYS_CONFIG, "listeners", KEY_MAP, 0, .max = 256, .of = KEYS_LISTENER,
-		.help = "The addresses to accept connections at, by names that logs and statistics use"},
-	{KEYS_CONFIG, "pools", KEY_MAP, 0, .min = 1, .max = 256, .of = KEYS_POOL, .required = true,
-		.help = "The pools of workers, by name"},
+    {KEYS_CONFIG, "$schema", KEY_NOTE, 0, .max = PATH_BYTES,
+        .help = "Where an editor finds the JSON Schema of this file; limpet ignores it"},
+    {KEYS_CONFIG, "user", KEY_STRING, CONFIG(user), .min = 1, .max = 255,
+        .help = "User that the router, which reads what clients send, runs as; without it nobody if limpet "
+                "is started as root, else the user who started it"},
+    {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
+        .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
+    {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
+        .help = "File whose content seeds the hash of keys, so that several hosts, or one host after a full "
+                "restart, send a client to the same slot; without it the seed is random at each start"},
+    {KEYS_CONFIG, "log", KEY_OBJECT, 0, .of = KEYS_LOG, .help = "What is logged, how, and where to"},
+    {KEYS_CONFIG, "listeners", KEY_MAP, 0, .max = 256, .of = KEYS_LISTENER,
+        .help = "The addresses to accept connections at, by names that logs and statistics use"},
+    {KEYS_CONFIG, "pools", KEY_MAP, 0, .min = 1, .max = 256, .of = KEYS_POOL, .required = true,
+        .help = "The pools of workers, by name"},
 
-	{KEYS_LOG, "level", KEY_CHOICE, CONFIG(log_level), "info", .choices = log_level_choices,
-		.help = "The least important lines that are still written"},
-	{KEYS_LOG, "format", KEY_CHOICE, CONFIG(log_format), "text", .choices = log_format_choices,
-		.help = "Lines for people, or one JSON object a line"},
-	{KEYS_LOG, "file", KEY_STRING, CONFIG(log_file), .min = 1, .max = PATH_BYTES,
-		.help = "File to append to, opened again at SIGUSR1; without it the standard error"},
+    {KEYS_LOG, "level", KEY_CHOICE, CONFIG(log_level), "info", .choices = log_level_choices,
+        .help = "The least important lines that are still written"},
+    {KEYS_LOG, "format", KEY_CHOICE, CONFIG(log_format), "text", .choices = log_format_choices,
+        .help = "Lines for people, or one JSON object a line"},
+    {KEYS_LOG, "file", KEY_STRING, CONFIG(log_file), .min = 1, .max = PATH_BYTES,
+        .help = "File to append to, opened again at SIGUSR1; without it the standard error"},
 
-	{KEYS_LISTENER, "address", KEY_ADDRESS, LISTENER(address), .max = 255,
-		.help = "Where to listen: HOST:PORT, [HOST]:PORT, PORT, unix:/PATH or unix:@NAME; without it this "
-			"listener says how the addresses are served that the workers of the pool ask for"},
-	{KEYS_LISTENER, "pool", KEY_POOL_NAME, 0, .min = 1, .max = 64,
-		.help = "Pool whose workers get the connections; may be left out if there is only one"},
-	{KEYS_LISTENER, "sticky", KEY_STICKY_LIST, 0, .min = 1, .max = STICKY_SOURCES_MAX,
-		.help = "Where the key of a client is taken from: one source or a list, of which the first that yields "
-			"a value wins; ip is always the last"},
-	{KEYS_LISTENER, "proxy_protocol", KEY_BOOLEAN, LISTENER(proxy_protocol), "false",
-		.help = "Whether every connection begins with a PROXY protocol header, version 1 or 2; one without is "
-			"closed"},
-	{KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
-		.help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
-			"protocol, Forwarded or X-Forwarded-For; \"unix\" means every peer on a Unix socket"},
-	{KEYS_LISTENER, "head_timeout", KEY_DURATION, LISTENER(head_timeout), "10s", 100, 10 * MINUTE,
-		.help = "How long a client may take for its request head, from accept on; after it 408"},
-	{KEYS_LISTENER, "head_size", KEY_SIZE, LISTENER(head_size), "16k", 1024, 64 * 1024,
-		.help = "How long a request head may be; past it 431"},
-	{KEYS_LISTENER, "max_waiting", KEY_INTEGER, LISTENER(max_waiting), "10000", 1, 1000000,
-		.help = "How many connections may wait for their head or for a worker"},
-	{KEYS_LISTENER, "max_waiting_per_client", KEY_INTEGER, LISTENER(max_waiting_per_client), "256", 1, 1000000,
-		.help = "The same for the connections of one client prefix; past it 429"},
-	{KEYS_LISTENER, "backlog", KEY_INTEGER, LISTENER(backlog), "4096", 1, 65535,
-		.help = "Length of the kernel's queue of connections that are not accepted yet; net.core.somaxconn "
-			"bounds it too"},
+    {KEYS_LISTENER, "address", KEY_ADDRESS, LISTENER(address), .max = 255,
+        .help = "Where to listen: HOST:PORT, [HOST]:PORT, PORT, unix:/PATH or unix:@NAME; without it this "
+                "listener says how the addresses are served that the workers of the pool ask for"},
+    {KEYS_LISTENER, "pool", KEY_POOL_NAME, 0, .min = 1, .max = 64,
+        .help = "Pool whose workers get the connections; may be left out if there is only one"},
+    {KEYS_LISTENER, "sticky", KEY_STICKY_LIST, 0, .min = 1, .max = STICKY_SOURCES_MAX,
+        .help =
+            "Where the key of a client is taken from: one source or a list, of which the first that yields "
+            "a value wins; ip is always the last"},
+    {KEYS_LISTENER, "proxy_protocol", KEY_BOOLEAN, LISTENER(proxy_protocol), "false",
+        .help =
+            "Whether every connection begins with a PROXY protocol header, version 1 or 2; one without is "
+            "closed"},
+    {KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
+        .help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
+                "protocol, Forwarded or X-Forwarded-For; \"unix\" means every peer on a Unix socket"},
+    {KEYS_LISTENER, "head_timeout", KEY_DURATION, LISTENER(head_timeout), "10s", 100, 10 * MINUTE,
+        .help = "How long a client may take for its request head, from accept on; after it 408"},
+    {KEYS_LISTENER, "head_size", KEY_SIZE, LISTENER(head_size), "16k", 1024, 64 * 1024,
+        .help = "How long a request head may be; past it 431"},
+    {KEYS_LISTENER, "max_waiting", KEY_INTEGER, LISTENER(max_waiting), "10000", 1, 1000000,
+        .help = "How many connections may wait for their head or for a worker"},
+    {KEYS_LISTENER, "max_waiting_per_client", KEY_INTEGER, LISTENER(max_waiting_per_client), "256", 1,
+        1000000, .help = "The same for the connections of one client prefix; past it 429"},
+    {KEYS_LISTENER, "backlog", KEY_INTEGER, LISTENER(backlog), "4096", 1, 65535,
+        .help = "Length of the kernel's queue of connections that are not accepted yet; net.core.somaxconn "
+                "bounds it too"},
 
-	{KEYS_STICKY, "ip", KEY_OBJECT, 0, .of = KEYS_STICKY_IP,
-		.help = "The client address; also written as the string \"ip\""},
-	{KEYS_STICKY, "cookie", KEY_TOKEN, STICKY(name), .min = 1, .max = 255,
-		.help = "The value of the cookie with this name"},
-	{KEYS_STICKY, "header", KEY_TOKEN, STICKY(name), .min = 1, .max = 255,
-		.help = "The value of the header field with this name"},
-	{KEYS_STICKY, "query", KEY_STRING, STICKY(name), .min = 1, .max = 255,
-		.help = "The value of the parameter with this name in the query of the request target"},
-	{KEYS_STICKY, "path", KEY_INTEGER, STICKY(segment), NULL, 1, 64,
-		.help = "The segment of the path with this number, from 1"},
+    {KEYS_STICKY, "ip", KEY_OBJECT, 0, .of = KEYS_STICKY_IP,
+        .help = "The client address; also written as the string \"ip\""},
+    {KEYS_STICKY, "cookie", KEY_TOKEN, STICKY(name), .min = 1, .max = 255,
+        .help = "The value of the cookie with this name"},
+    {KEYS_STICKY, "header", KEY_TOKEN, STICKY(name), .min = 1, .max = 255,
+        .help = "The value of the header field with this name"},
+    {KEYS_STICKY, "query", KEY_STRING, STICKY(name), .min = 1, .max = 255,
+        .help = "The value of the parameter with this name in the query of the request target"},
+    {KEYS_STICKY, "path", KEY_INTEGER, STICKY(segment), NULL, 1, 64,
+        .help = "The segment of the path with this number, from 1"},
 
-	{KEYS_STICKY_IP, "v4_prefix", KEY_INTEGER, STICKY(v4_prefix), "32", 0, 32,
-		.help = "How many bits of an IPv4 address count; IPv4-mapped IPv6 addresses are IPv4"},
-	{KEYS_STICKY_IP, "v6_prefix", KEY_INTEGER, STICKY(v6_prefix), "64", 0, 128,
-		.help = "How many bits of an IPv6 address count"},
+    {KEYS_STICKY_IP, "v4_prefix", KEY_INTEGER, STICKY(v4_prefix), "32", 0, 32,
+        .help = "How many bits of an IPv4 address count; IPv4-mapped IPv6 addresses are IPv4"},
+    {KEYS_STICKY_IP, "v6_prefix", KEY_INTEGER, STICKY(v6_prefix), "64", 0, 128,
+        .help = "How many bits of an IPv6 address count"},
 
-	{KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
-		.help = "What each worker runs: the program and its arguments, without a shell"},
-	{KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
-		.help = "How the workers take connections; node-cluster if the command is node"},
-	{KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
-		.help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
-	{KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,
-		.help = "How many workers, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so on"},
-	{KEYS_POOL, "weights", KEY_WEIGHTS, POOL(slots), .max = 1024,
-		.help = "Shares of the clients by slot name, 0 to 1000; a slot that is not named has 1, one with 0 gets "
-			"no new clients"},
-	{KEYS_POOL, "directory", KEY_STRING, POOL(directory), .min = 1, .max = PATH_BYTES,
-		.help = "Directory that workers start in; without it limpet's"},
-	{KEYS_POOL, "environment", KEY_ENVIRONMENT, POOL(environment), .max = 1024,
-		.help = "Variables that workers get besides limpet's own"},
-	{KEYS_POOL, "user", KEY_STRING, POOL(user), .min = 1, .max = 255,
-		.help = "User that workers run as; without it the user who started limpet"},
-	{KEYS_POOL, "group", KEY_STRING, POOL(group), .min = 1, .max = 255,
-		.help = "Group that workers run as; without it the user's"},
-	{KEYS_POOL, "start_timeout", KEY_DURATION, POOL(start_timeout), "30s", 100, HOUR,
-		.help = "How long a worker may take from its start until it is ready"},
-	{KEYS_POOL, "drain_timeout", KEY_DURATION, POOL(drain_timeout), "5m", 0, 30 * DAY,
-		.help = "How long a worker may keep its open connections when it is replaced or stopped"},
-	{KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
-		.help = "How long after SIGTERM a worker gets SIGKILL"},
-	{KEYS_POOL, "stuck_timeout", KEY_DURATION, POOL(stuck_timeout), "10s", 100, HOUR,
-		.help = "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
-			"until it answers"},
-	{KEYS_POOL, "on_down", KEY_CHOICE, POOL(on_down), "hold", .choices = on_down_choices,
-		.help = "What a client gets whose worker is down: hold waits for it, next takes the next choice, reject "
-			"answers 503"},
-	{KEYS_POOL, "hold", KEY_DURATION, POOL(hold), "2s", 0, 10 * MINUTE,
-		.help = "How long on_down hold waits before it takes the next choice"},
-	{KEYS_POOL, "window", KEY_INTEGER, POOL(window), "64", 1, 1024,
-		.help = "How many hand-offs to one worker may be unacknowledged"},
-	{KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
-		.help = "How many connections may wait behind a worker whose window is full; past it 503"},
+    {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
+        .help = "What each worker runs: the program and its arguments, without a shell"},
+    {KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
+        .help = "How the workers take connections; node-cluster if the command is node"},
+    {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
+        .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
+    {KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,
+        .help =
+            "How many workers, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so on"},
+    {KEYS_POOL, "weights", KEY_WEIGHTS, POOL(slots), .max = 1024,
+        .help =
+            "Shares of the clients by slot name, 0 to 1000; a slot that is not named has 1, one with 0 gets "
+            "no new clients"},
+    {KEYS_POOL, "directory", KEY_STRING, POOL(directory), .min = 1, .max = PATH_BYTES,
+        .help = "Directory that workers start in; without it limpet's"},
+    {KEYS_POOL, "environment", KEY_ENVIRONMENT, POOL(environment), .max = 1024,
+        .help = "Variables that workers get besides limpet's own"},
+    {KEYS_POOL, "user", KEY_STRING, POOL(user), .min = 1, .max = 255,
+        .help = "User that workers run as; without it the user who started limpet"},
+    {KEYS_POOL, "group", KEY_STRING, POOL(group), .min = 1, .max = 255,
+        .help = "Group that workers run as; without it the user's"},
+    {KEYS_POOL, "start_timeout", KEY_DURATION, POOL(start_timeout), "30s", 100, HOUR,
+        .help = "How long a worker may take from its start until it is ready"},
+    {KEYS_POOL, "drain_timeout", KEY_DURATION, POOL(drain_timeout), "5m", 0, 30 * DAY,
+        .help = "How long a worker may keep its open connections when it is replaced or stopped"},
+    {KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
+        .help = "How long after SIGTERM a worker gets SIGKILL"},
+    {KEYS_POOL, "stuck_timeout", KEY_DURATION, POOL(stuck_timeout), "10s", 100, HOUR,
+        .help =
+            "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
+            "until it answers"},
+    {KEYS_POOL, "on_down", KEY_CHOICE, POOL(on_down), "hold", .choices = on_down_choices,
+        .help =
+            "What a client gets whose worker is down: hold waits for it, next takes the next choice, reject "
+            "answers 503"},
+    {KEYS_POOL, "hold", KEY_DURATION, POOL(hold), "2s", 0, 10 * MINUTE,
+        .help = "How long on_down hold waits before it takes the next choice"},
+    {KEYS_POOL, "window", KEY_INTEGER, POOL(window), "64", 1, 1024,
+        .help = "How many hand-offs to one worker may be unacknowledged"},
+    {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
+        .help = "How many connections may wait behind a worker whose window is full; past it 503"},
 };
 
 const size_t keys_count = sizeof keys / sizeof keys[0];
 
 const char *keys_prefix(enum key_object object)
 {
-	static const char *const prefixes[KEYS_OBJECTS] = {[KEYS_CONFIG] = "", [KEYS_LOG] = "log.",
-		[KEYS_LISTENER] = "listeners.NAME.", [KEYS_STICKY] = "listeners.NAME.sticky[].",
-		[KEYS_STICKY_IP] = "listeners.NAME.sticky[].ip.", [KEYS_POOL] = "pools.NAME."};
+	static const char *const prefixes[KEYS_OBJECTS] = {[KEYS_CONFIG] = "",
+	    [KEYS_LOG] = "log.",
+	    [KEYS_LISTENER] = "listeners.NAME.",
+	    [KEYS_STICKY] = "listeners.NAME.sticky[].",
+	    [KEYS_STICKY_IP] = "listeners.NAME.sticky[].ip.",
+	    [KEYS_POOL] = "pools.NAME."};
 
 	return prefixes[object];
 }

@@ -1,5 +1,6 @@
-/* The table of keys: the one place that says which keys a configuration has, of what type, with which default and
- * bounds, and what they are for. The loader, --print-config, the JSON Schema and limpet.json(5) all come from it.
+/* The table of keys: the one place that says which keys a configuration has, of what type, with which default
+ * and bounds, and what they are for. The loader, --print-config, the JSON Schema and limpet.json(5) all come
+ * from it.
  *
  * A new key is one row here and one field in config.h.
  */

@@ -1,4 +1,5 @@
-/* From a file or options to a checked configuration: opens and reads the file, and strings the steps together. */
+/* From a file or options to a checked configuration: opens and reads the file, and strings the steps
+ * together. */
 #include "config/load.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@
 
 static const struct position whole_file = {0, 0};
 
-/* Reads a regular file of bounded length; *text is the caller's. Returns its length, or -1 after a problem. */
+/* Reads a regular file of bounded length; *text is the caller's. Returns its length, or -1 after a problem.
+ */
 static ssize_t read_bytes(int fd, char **text, struct problems *problems)
 {
 	size_t length = 0;
@@ -78,8 +80,8 @@ static struct document *parse(const char *text, size_t length, struct problems *
 }
 
 /* Reads and checks the document, or NULL if there is none for what problems say. */
-static int load_document(struct config **config, const struct document *document, uid_t uid,
-	struct problems *problems, FILE *out)
+static int load_document(
+    struct config **config, const struct document *document, uid_t uid, struct problems *problems, FILE *out)
 {
 	struct reader reader = {.problems = problems, .uid = uid};
 	int r = 0;
@@ -113,7 +115,7 @@ static int load_document(struct config **config, const struct document *document
 }
 
 int config_load_text(
-	struct config **config, const char *file, const char *text, size_t length, uid_t uid, FILE *out)
+    struct config **config, const char *file, const char *text, size_t length, uid_t uid, FILE *out)
 {
 	struct problems problems;
 	struct document *document;
@@ -134,7 +136,8 @@ static int override_control(struct config *config, const char *control, FILE *ou
 	char *copy;
 
 	if (strlen(control) < key->min || strlen(control) > key->max) {
-		fprintf(out, "limpet: --control: a path has %u to %u bytes\n", (unsigned)key->min, (unsigned)key->max);
+		fprintf(out, "limpet: --control: a path has %u to %u bytes\n", (unsigned)key->min,
+		    (unsigned)key->max);
 		return -EINVAL;
 	}
 	copy = strdup(control);

@@ -10,12 +10,12 @@ static const struct {
 	enum key_object object;
 	const char *title;
 } sections[] = {
-	{KEYS_CONFIG, "The whole"},
-	{KEYS_LOG, "Log"},
-	{KEYS_LISTENER, "Listeners"},
-	{KEYS_STICKY, "Sources of a sticky key"},
-	{KEYS_STICKY_IP, "Prefixes of the client address"},
-	{KEYS_POOL, "Pools"},
+    {KEYS_CONFIG, "The whole"},
+    {KEYS_LOG, "Log"},
+    {KEYS_LISTENER, "Listeners"},
+    {KEYS_STICKY, "Sources of a sticky key"},
+    {KEYS_STICKY_IP, "Prefixes of the client address"},
+    {KEYS_POOL, "Pools"},
 };
 
 /* mdoc begins a new line for each sentence, and takes '.' at the start of a line and '\' as its own. */
@@ -53,7 +53,8 @@ static void print_type(const struct key *key, FILE *out)
 		fputs("string", out);
 		break;
 	case KEY_DURATION:
-		fprintf(out, "duration, %s to %s", duration_format(key->min, least), duration_format(key->max, most));
+		fprintf(out, "duration, %s to %s", duration_format(key->min, least),
+		    duration_format(key->max, most));
 		break;
 	case KEY_SIZE:
 		fprintf(out, "size, %s to %s", size_format(key->min, least), size_format(key->max, most));

@@ -1,5 +1,5 @@
-/* The command line as a document: what "limpet -l ADDRESS -- COMMAND" says, as the file would say it. Each node knows its
- * option, so that the checks name it. */
+/* The command line as a document: what "limpet -l ADDRESS -- COMMAND" says, as the file would say it. Each
+ * node knows its option, so that the checks name it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@ struct builder {
 };
 
 static struct node *add(
-	struct builder *builder, struct node *parent, const char *key, enum node_type type, const char *option)
+    struct builder *builder, struct node *parent, const char *key, enum node_type type, const char *option)
 {
 	struct node *node = document_add(builder->document, parent, key, type);
 
@@ -23,7 +23,7 @@ static struct node *add(
 }
 
 static void add_string(
-	struct builder *builder, struct node *parent, const char *key, const char *string, const char *option)
+    struct builder *builder, struct node *parent, const char *key, const char *string, const char *option)
 {
 	struct node *node = add(builder, parent, key, NODE_STRING, option);
 
@@ -33,7 +33,7 @@ static void add_string(
 
 /* A number if the text is one, else the text: the check of the value then says what was expected. */
 static void add_number(
-	struct builder *builder, struct node *parent, const char *key, const char *text, const char *option)
+    struct builder *builder, struct node *parent, const char *key, const char *text, const char *option)
 {
 	struct node *node = add(builder, parent, key, NODE_STRING, option);
 	size_t digits = strspn(text, "0123456789");
@@ -64,7 +64,9 @@ static void add_ip(struct builder *builder, struct node *list, const char *prefi
 	const char *v4;
 
 	if (slash == NULL) {
-		problems_option(builder->problems, "-s", "write ip or ip:V4PREFIX/V6PREFIX, such as ip:24/56");
+		problems_option(
+		    builder->problems, "-s", "write ip or ip:V4PREFIX/V6PREFIX, such as ip:24/56");
+		add_string(builder, list, NULL, "ip", "-s");
 		return;
 	}
 	v4 = copy(builder, prefixes, (size_t)(slash - prefixes));
@@ -102,8 +104,8 @@ static void add_source(struct builder *builder, struct node *list, const char *t
 		add_string(builder, source, name, colon + 1, "-s");
 }
 
-static void add_listener(struct builder *builder, struct node *listeners, size_t number,
-	const struct config_options *options)
+static void add_listener(
+    struct builder *builder, struct node *listeners, size_t number, const struct config_options *options)
 {
 	const char *option = options->listeners_count > 0 ? "-l" : "-s";
 	char name[32] = "default";
@@ -137,15 +139,11 @@ static void add_protocol(struct builder *builder, struct node *pool, const char 
 		add_string(builder, pool, "protocol", "node-ipc", "-p");
 		add_string(builder, pool, "flavour", text + sizeof node_ipc - 1, "-p");
 	} else if (choice_value(flavour_choices, text, &flavour)) {
-		problems_option(builder->problems, "-p", "\"%s\" is a flavour of node-ipc; did you mean \"node-ipc:%s\"?",
-			text, text);
-		/* An unreadable protocol is not reported again, and nothing is guessed from the command. */
-		add(builder, pool, "protocol", NODE_NULL, "-p");
-	} else if (strcmp(text, "node-ipc") == 0) {
 		problems_option(builder->problems, "-p",
-			"node-ipc needs a flavour: node-ipc:sticky-session, node-ipc:sticky-cluster, "
-			"node-ipc:sticky-session:connection, node-ipc:socket.io or node-ipc:sticky-listen");
-		add(builder, pool, "protocol", NODE_NULL, "-p");
+		    "\"%s\" is a flavour of node-ipc; did you mean \"node-ipc:%s\"?", text, text);
+		/* Taken as meant, so that the other checks say what else is wrong. */
+		add_string(builder, pool, "protocol", "node-ipc", "-p");
+		add_string(builder, pool, "flavour", text, "-p");
 	} else {
 		add_string(builder, pool, "protocol", text, "-p");
 	}
@@ -189,7 +187,7 @@ struct document *options_document(const struct config_options *options, struct p
 
 	if (options->command == NULL || options->command[0] == NULL) {
 		problems_option(problems, NULL,
-			"nothing to run: give a command (limpet -- node server.js) or a file (limpet -c FILE)");
+		    "nothing to run: give a command (limpet -- node server.js) or a file (limpet -c FILE)");
 		return NULL;
 	}
 	builder.document = make_room(options);
@@ -217,16 +215,16 @@ void options_refuse_beside_file(const struct config_options *options, struct pro
 		const char *key;
 		bool given;
 	} refused[] = {
-		{"-l", "listeners.NAME.address", options->listeners_count > 0},
-		{"-s", "listeners.NAME.sticky", options->sticky_count > 0},
-		{"-n", "pools.NAME.workers", options->workers != NULL},
-		{"-p", "pools.NAME.protocol", options->protocol != NULL},
-		{"command", "pools.NAME.command", options->command != NULL && options->command[0] != NULL},
+	    {"-l", "listeners.NAME.address", options->listeners_count > 0},
+	    {"-s", "listeners.NAME.sticky", options->sticky_count > 0},
+	    {"-n", "pools.NAME.workers", options->workers != NULL},
+	    {"-p", "pools.NAME.protocol", options->protocol != NULL},
+	    {"command", "pools.NAME.command", options->command != NULL && options->command[0] != NULL},
 	};
 
 	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
 		if (refused[i].given)
-			problems_option(problems, refused[i].option, "does not go with -c; put it into %s as %s",
-				options->file, refused[i].key);
+			problems_option(problems, refused[i].option,
+			    "does not go with -c; put it into %s as %s", options->file, refused[i].key);
 	}
 }

@@ -1,5 +1,5 @@
-/* Printing of a configuration as the file that it could have been loaded from. Walks the table of keys, so that a new key
- * needs nothing here. */
+/* Printing of a configuration as the file that it could have been loaded from. Walks the table of keys, so
+ * that a new key needs nothing here. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,8 @@ static json_t *address_json(const struct address *address)
 
 	/* address_format() is for logs: it replaces bytes of a path that are not ASCII. */
 	if (address_family(address) == AF_UNIX && address->un.sun_path[0] == '/') {
-		snprintf(path, sizeof path, "unix:%.*s", (int)sizeof address->un.sun_path, address->un.sun_path);
+		snprintf(
+		    path, sizeof path, "unix:%.*s", (int)sizeof address->un.sun_path, address->un.sun_path);
 		return json_string(path);
 	}
 	return json_string(address_format(address, text, sizeof text));
@@ -118,7 +119,8 @@ static json_t *weights_json(const struct pool_config *pool)
 	for (size_t i = 0; i < pool->slots_count; i++) {
 		const struct slot_config *slot = &pool->slots[i];
 
-		if (slot->weight != 1 && json_object_set_new(object, slot->name, json_integer(slot->weight)) < 0) {
+		if (slot->weight != 1 &&
+		    json_object_set_new(object, slot->name, json_integer(slot->weight)) < 0) {
 			json_decref(object);
 			return NULL;
 		}
@@ -134,7 +136,8 @@ static json_t *map_json(const struct config *config, const struct key *key)
 
 	for (size_t i = 0; i < count; i++) {
 		const char *name = pools ? config->pools[i].name : config->listeners[i].name;
-		const void *entry = pools ? (const void *)&config->pools[i] : (const void *)&config->listeners[i];
+		const void *entry =
+		    pools ? (const void *)&config->pools[i] : (const void *)&config->listeners[i];
 
 		if (json_object_set_new(map, name, object_json(key->of, entry)) < 0) {
 			json_decref(map);

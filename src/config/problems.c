@@ -1,4 +1,5 @@
-/* The list of problems. Texts quote what users wrote, so control characters are taken out here, for all of them. */
+/* The list of problems. Texts quote what users wrote, so control characters are taken out here, for all of
+ * them. */
 #include "config/problems.h"
 
 #include <stdarg.h>
@@ -33,7 +34,7 @@ static void make_printable(char *text)
 
 /* option: NULL for a problem of the file. */
 __attribute__((format(printf, 5, 0))) static void add(struct problems *problems, struct position at,
-	const char *option, const char *prefix, const char *format, va_list list)
+    const char *option, const char *prefix, const char *format, va_list list)
 {
 	struct problem *problem;
 	char *text = NULL;
@@ -75,8 +76,8 @@ static size_t write_path(const struct node *node, char *path, size_t size)
 	return used + (size_t)n < size ? used + (size_t)n : size - 1;
 }
 
-__attribute__((format(printf, 4, 0))) static void add_node(struct problems *problems, const struct node *node,
-	struct position at, const char *format, va_list list)
+__attribute__((format(printf, 4, 0))) static void add_node(
+    struct problems *problems, const struct node *node, struct position at, const char *format, va_list list)
 {
 	char path[PATH_TEXT_MAX] = "";
 	char prefix[PATH_TEXT_MAX + 16];
@@ -149,14 +150,16 @@ void problems_write(struct problems *problems, FILE *out)
 	qsort(problems->list, kept, sizeof problems->list[0], compare);
 	for (size_t i = 0; i < kept; i++) {
 		const struct problem *problem = &problems->list[i];
-		const char *text = problem->text == NULL ? "no memory for the text of this problem" : problem->text;
+		const char *text =
+		    problem->text == NULL ? "no memory for the text of this problem" : problem->text;
 
 		if (problem->of_option)
 			fprintf(out, "%s\n", text);
 		else if (problem->at.line == 0)
 			fprintf(out, "%s: %s\n", problems->file, text);
 		else
-			fprintf(out, "%s:%u:%u: %s\n", problems->file, problem->at.line, problem->at.column, text);
+			fprintf(out, "%s:%u:%u: %s\n", problems->file, problem->at.line, problem->at.column,
+			    text);
 	}
 	if (problems->count > kept)
 		fprintf(out, "limpet: and %zu more problems\n", problems->count - kept);

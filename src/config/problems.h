@@ -1,4 +1,5 @@
-/* What is wrong with a configuration: collected while it is read and checked, written in the order of the file.
+/* What is wrong with a configuration: collected while it is read and checked, written in the order of the
+ * file.
  *
  * A problem of a file is "FILE:LINE:COLUMN: path.to.key: text", one of an option "limpet: OPTION: text".
  */
@@ -24,7 +25,7 @@ struct problem {
 struct problems {
 	const char *file; /* borrowed; NULL: command line */
 	struct problem list[PROBLEMS_MAX];
-	size_t count; /* all, also those past PROBLEMS_MAX */
+	size_t count;       /* all, also those past PROBLEMS_MAX */
 	bool out_of_memory; /* whoever could not allocate sets it; the load then fails with -ENOMEM */
 };
 
@@ -33,17 +34,17 @@ void problems_deinit(struct problems *problems);
 
 /* About a value, or about the name that it has. A node made from an option is named by the option. */
 void problems_value(struct problems *problems, const struct node *node, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 void problems_key(struct problems *problems, const struct node *node, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* About a place in the file that is no node; line 0: about the file as a whole. */
 void problems_position(struct problems *problems, struct position at, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* About an option, or if option is NULL, the command line as a whole. */
 void problems_option(struct problems *problems, const char *option, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* Sorts and writes them, a line each. */
 void problems_write(struct problems *problems, FILE *out);

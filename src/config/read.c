@@ -35,7 +35,7 @@ static void unknown_key(struct reader *reader, enum key_object object, const str
 	for (size_t i = 0; i < keys_count; i++) {
 		if (strcmp(keys[i].name, node->key) == 0) {
 			problems_key(reader->problems, node, "unknown key here; it belongs into %s%s",
-				keys_prefix(keys[i].object), keys[i].name);
+			    keys_prefix(keys[i].object), keys[i].name);
 			return;
 		}
 	}
@@ -74,7 +74,7 @@ static void report_duplicates(struct reader *reader, const struct node *node)
 	for (const struct node *member = node->first; member != NULL; member = member->next) {
 		if (member->duplicate_of != NULL)
 			problems_key(reader->problems, member, "is there twice; the first is in line %u",
-				member->duplicate_of->key_at.line);
+			    member->duplicate_of->key_at.line);
 		report_duplicates(reader, member); /* DOCUMENT_DEPTH_MAX bounds this */
 	}
 }
@@ -94,8 +94,8 @@ static size_t map_length(struct reader *reader, const char *name, const struct n
 		problems_value(reader->problems, map, "is empty");
 	if (map->count <= key->max)
 		return map->count;
-	problems_value(reader->problems, map, "has %zu entries; at most %zu are allowed", map->count,
-		(size_t)key->max);
+	problems_value(
+	    reader->problems, map, "has %zu entries; at most %zu are allowed", map->count, (size_t)key->max);
 	return 0;
 }
 
@@ -107,7 +107,7 @@ static char *read_name(struct reader *reader, const struct node *node)
 		reader->problems->out_of_memory = true;
 	if (!name_is_valid(node->key))
 		problems_key(reader->problems, node,
-			"a name has 1 to %d characters: letters, digits, '.', '_' and '-'", NAME_BYTES);
+		    "a name has 1 to %d characters: letters, digits, '.', '_' and '-'", NAME_BYTES);
 	return name;
 }
 
@@ -144,8 +144,9 @@ static void read_pool_name(struct reader *reader, const struct node *node, struc
 		if (config->pools_count == 1)
 			listener->pool = &config->pools[0];
 		else if (config->pools_count > 1)
-			problems_value(reader->problems, node, "lacks the key \"pool\"; there are %zu pools to choose from",
-				config->pools_count);
+			problems_value(reader->problems, node,
+			    "lacks the key \"pool\"; there are %zu pools to choose from",
+			    config->pools_count);
 		return;
 	}
 	if (name->type != NODE_STRING) {
@@ -163,8 +164,8 @@ static void read_pool_name(struct reader *reader, const struct node *node, struc
 			listener->pool = &config->pools[i];
 	}
 	if (listener->pool == NULL && suggest.best != NULL)
-		problems_value(reader->problems, name, "there is no pool \"%.64s\"; did you mean \"%s\"?", name->string,
-			suggest.best);
+		problems_value(reader->problems, name, "there is no pool \"%.64s\"; did you mean \"%s\"?",
+		    name->string, suggest.best);
 	else if (listener->pool == NULL)
 		problems_value(reader->problems, name, "there is no pool \"%.64s\"", name->string);
 }
@@ -195,7 +196,8 @@ static void read_listeners(struct reader *reader, const struct node *map)
 		for (const struct node *node = map->first; node != NULL; node = node->next) {
 			struct listener_config *listener;
 
-			if (node->duplicate_of != NULL || (node_member(node, "address") != NULL) != with_address)
+			if (node->duplicate_of != NULL ||
+			    (node_member(node, "address") != NULL) != with_address)
 				continue;
 			listener = &config->listeners[config->listeners_count++];
 			listener->name = read_name(reader, node);
@@ -204,7 +206,8 @@ static void read_listeners(struct reader *reader, const struct node *map)
 	}
 }
 
-/* What workers ask to listen on is served by the listener of their pool that has no address, or by defaults. */
+/* What workers ask to listen on is served by the listener of their pool that has no address, or by defaults.
+ */
 static void set_worker_listeners(struct reader *reader)
 {
 	struct config *config = reader->config;

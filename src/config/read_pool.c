@@ -30,9 +30,10 @@ static unsigned read_workers(struct reader *reader, const struct node *node)
 
 	if (node == NULL || (node->type == NODE_STRING && strcmp(node->string, "auto") == 0))
 		return count;
-	if (node->type != NODE_INTEGER || node->integer < (long long)key->min || node->integer > (long long)key->max)
+	if (node->type != NODE_INTEGER || node->integer < (long long)key->min ||
+	    node->integer > (long long)key->max)
 		problems_value(reader->problems, node, "must be a whole number, %u to %u, or \"auto\"",
-			(unsigned)key->min, (unsigned)key->max);
+		    (unsigned)key->min, (unsigned)key->max);
 	else
 		count = (unsigned)node->integer;
 	return count;
@@ -71,7 +72,7 @@ static void read_weight(struct reader *reader, const struct node *node, struct p
 
 	if (slot == NULL)
 		problems_key(reader->problems, node, "there is no such slot; this pool has \"0\" to \"%zu\"",
-			pool->slots_count - 1);
+		    pool->slots_count - 1);
 	else
 		read_integer(reader, &weight, node, &slot->weight);
 }
@@ -93,7 +94,8 @@ static void read_weights(struct reader *reader, const struct node *node, struct 
 			return;
 	}
 	if (reader->problems->count == before)
-		problems_value(reader->problems, node, "all slots have weight 0, so that no worker would get a client");
+		problems_value(
+		    reader->problems, node, "all slots have weight 0, so that no worker would get a client");
 }
 
 void read_pool(struct reader *reader, const struct node *node, struct pool_config *pool)

@@ -5,13 +5,13 @@
 #include "config/suggest.h"
 
 static const struct choice types[] = {{"ip", STICKY_IP}, {"cookie", STICKY_COOKIE}, {"header", STICKY_HEADER},
-	{"query", STICKY_QUERY}, {"path", STICKY_PATH}, {NULL, 0}};
+    {"query", STICKY_QUERY}, {"path", STICKY_PATH}, {NULL, 0}};
 
 /* at_key: the name is the key of node, not its value. */
 static void unknown_source(struct reader *reader, const struct node *node, const char *name, bool at_key)
 {
 	void (*report)(struct problems *, const struct node *, const char *, ...) =
-		at_key ? problems_key : problems_value;
+	    at_key ? problems_key : problems_value;
 	struct suggest suggest;
 
 	suggest_init(&suggest, name);
@@ -19,10 +19,10 @@ static void unknown_source(struct reader *reader, const struct node *node, const
 		suggest_offer(&suggest, type->name);
 	if (suggest.best != NULL)
 		report(reader->problems, node, "\"%.80s\" is no source of a key; did you mean \"%s\"?", name,
-			suggest.best);
+		    suggest.best);
 	else
 		report(reader->problems, node,
-			"\"%.80s\" is no source of a key; these are: ip, cookie, header, query, path", name);
+		    "\"%.80s\" is no source of a key; these are: ip, cookie, header, query, path", name);
 }
 
 static void read_source(struct reader *reader, const struct node *node, struct sticky_source *source)
@@ -35,10 +35,14 @@ static void read_source(struct reader *reader, const struct node *node, struct s
 	if (node->type == NODE_STRING) {
 		if (strcmp(node->string, "ip") == 0)
 			return;
-		if (choice_value(types, node->string, &type))
+		if (choice_value(types, node->string, &type) && node->option != NULL)
+			problems_value(reader->problems, node, "%s needs a %s: %s:%s", node->string,
+			    type == STICKY_PATH ? "number" : "name", node->string,
+			    type == STICKY_PATH ? "1" : "NAME");
+		else if (choice_value(types, node->string, &type))
 			problems_value(reader->problems, node, "%s needs a %s: {\"%s\": %s}", node->string,
-				type == STICKY_PATH ? "number" : "name", node->string,
-				type == STICKY_PATH ? "1" : "\"NAME\"");
+			    type == STICKY_PATH ? "number" : "name", node->string,
+			    type == STICKY_PATH ? "1" : "\"NAME\"");
 		else
 			unknown_source(reader, node, node->string, false);
 		return;
@@ -48,8 +52,8 @@ static void read_source(struct reader *reader, const struct node *node, struct s
 		return;
 	}
 	if (node->count != 1) {
-		problems_value(reader->problems, node, "must have one key, not %zu; several sources are a list",
-			node->count);
+		problems_value(reader->problems, node,
+		    "must have one key, not %zu; several sources are a list", node->count);
 		return;
 	}
 	if (!choice_value(types, member->key, &type)) {
@@ -78,13 +82,14 @@ static void read_list(struct reader *reader, const struct node *node, struct lis
 
 		/* The last place is kept for the ip that is implied. */
 		if (listener->sticky_count == STICKY_SOURCES_MAX - 1 && entry->next != NULL) {
-			problems_value(reader->problems, node, "has %zu sources; at most %d are allowed, the last ip included",
-				node->count, STICKY_SOURCES_MAX);
+			problems_value(reader->problems, node,
+			    "has %zu sources; at most %d are allowed, the last ip included", node->count,
+			    STICKY_SOURCES_MAX);
 			return;
 		}
 		if (last_ip != NULL) {
 			problems_value(reader->problems, entry,
-				"is never reached, as every client has an address; put ip last");
+			    "is never reached, as every client has an address; put ip last");
 			return;
 		}
 		source = &listener->sticky[listener->sticky_count++];
@@ -109,6 +114,7 @@ void read_sticky(struct reader *reader, const struct node *node, struct listener
 	if (listener->sticky_count < STICKY_SOURCES_MAX)
 		append_ip(listener);
 	else if (reader->problems->count == before)
-		problems_value(reader->problems, node, "has %zu sources; at most %d are allowed, the last ip included",
-			node->count, STICKY_SOURCES_MAX);
+		problems_value(reader->problems, node,
+		    "has %zu sources; at most %d are allowed, the last ip included", node->count,
+		    STICKY_SOURCES_MAX);
 }

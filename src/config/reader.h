@@ -24,7 +24,7 @@ struct reader {
 /* config.c: an empty configuration with its defaults, and the loader of text (file: the name in messages). */
 struct config *config_new(void);
 int config_load_text(
-	struct config **config, const char *file, const char *text, size_t length, uid_t uid, FILE *problems);
+    struct config **config, const char *file, const char *text, size_t length, uid_t uid, FILE *problems);
 
 /* options.c: the document that says the same as the options. NULL with problems, or for lack of memory. */
 struct document *options_document(const struct config_options *options, struct problems *problems);
@@ -54,7 +54,8 @@ void read_pool(struct reader *reader, const struct node *node, struct pool_confi
 /* check.c: what no key alone shows. Runs even if there are problems already; says nothing twice. */
 void check_config(struct reader *reader, const struct node *root);
 
-/* check_pool.c: one pool: its command, protocol and users; node is the pool's. Sets the protocol if none is given. */
+/* check_pool.c: one pool: its command, protocol and users; node is the pool's. Sets the protocol if none is
+ * given. */
 void check_pool(struct reader *reader, const struct node *node, struct pool_config *pool);
 void check_user(struct reader *reader, const struct node *node, const char *user);
 

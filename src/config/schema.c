@@ -13,8 +13,8 @@ static json_t *object_schema(enum key_object object);
 static json_t *map_schema(const struct key *key, json_t *values)
 {
 	return json_pack("{ss, s{s{}}, so, sI, sI}", "type", "object", "patternProperties", "^//",
-		"additionalProperties", values, "minProperties", (json_int_t)key->min, "maxProperties",
-		(json_int_t)key->max);
+	    "additionalProperties", values, "minProperties", (json_int_t)key->min, "maxProperties",
+	    (json_int_t)key->max);
 }
 
 static json_t *choice_schema(const struct key *key)
@@ -31,7 +31,7 @@ static json_t *name_schema(const struct key *key, json_t *entry)
 	json_t *map = map_schema(key, entry);
 
 	json_object_set_new(map, "propertyNames",
-		json_pack("{s[{ss}, {ss}]}", "anyOf", "pattern", "^[A-Za-z0-9._-]{1,64}$", "pattern", "^//"));
+	    json_pack("{s[{ss}, {ss}]}", "anyOf", "pattern", "^[A-Za-z0-9._-]{1,64}$", "pattern", "^//"));
 	return map;
 }
 
@@ -39,7 +39,7 @@ static json_t *sticky_schema(const struct key *key)
 {
 	json_t *source = json_pack("{s[{ss}, o]}", "anyOf", "const", "ip", object_schema(KEYS_STICKY));
 	json_t *list = json_pack("{ss, sO, sI, sI}", "type", "array", "items", source, "minItems",
-		(json_int_t)key->min, "maxItems", (json_int_t)key->max);
+	    (json_int_t)key->min, "maxItems", (json_int_t)key->max);
 
 	return json_pack("{s[o, o]}", "anyOf", source, list);
 }
@@ -47,7 +47,7 @@ static json_t *sticky_schema(const struct key *key)
 static json_t *string_schema(const struct key *key)
 {
 	return json_pack("{ss, sI, sI}", "type", "string", "minLength", (json_int_t)key->min, "maxLength",
-		(json_int_t)key->max);
+	    (json_int_t)key->max);
 }
 
 static json_t *value_schema(const struct key *key)
@@ -60,16 +60,16 @@ static json_t *value_schema(const struct key *key)
 		return string_schema(key);
 	case KEY_TOKEN:
 		return json_pack("{ss, ss, sI}", "type", "string", "pattern", "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
-			"maxLength", (json_int_t)key->max);
+		    "maxLength", (json_int_t)key->max);
 	case KEY_DURATION:
 		return json_pack("{ss, ss}", "type", "string", "pattern", "^[0-9]+(ms|s|m|h|d)$");
 	case KEY_SIZE:
 		return json_pack("{s[{ss, sI, sI}, {ss, ss}]}", "anyOf", "type", "integer", "minimum",
-			(json_int_t)key->min, "maximum", (json_int_t)key->max, "type", "string", "pattern",
-			"^[0-9]+[kKmMgG]?$");
+		    (json_int_t)key->min, "maximum", (json_int_t)key->max, "type", "string", "pattern",
+		    "^[0-9]+[kKmMgG]?$");
 	case KEY_INTEGER:
-		return json_pack("{ss, sI, sI}", "type", "integer", "minimum", (json_int_t)key->min, "maximum",
-			(json_int_t)key->max);
+		return json_pack("{ss, sI, sI}", "type", "integer", "minimum", (json_int_t)key->min,
+		    "maximum", (json_int_t)key->max);
 	case KEY_BOOLEAN:
 		return json_pack("{ss}", "type", "boolean");
 	case KEY_CHOICE:
@@ -82,15 +82,16 @@ static json_t *value_schema(const struct key *key)
 		return sticky_schema(key);
 	case KEY_PREFIXES:
 	case KEY_COMMAND:
-		return json_pack("{ss, s{ss}, sI, sI}", "type", "array", "items", "type", "string", "minItems",
-			(json_int_t)key->min, "maxItems", (json_int_t)key->max);
+		return json_pack("{ss, s{ss}, sI, sI}", "type", "array", "items", "type", "string",
+		    "minItems", (json_int_t)key->min, "maxItems", (json_int_t)key->max);
 	case KEY_ENVIRONMENT:
 		return map_schema(key, json_pack("{ss}", "type", "string"));
 	case KEY_WORKERS:
-		return json_pack("{s[{ss, sI, sI}, {ss}]}", "anyOf", "type", "integer", "minimum", (json_int_t)key->min,
-			"maximum", (json_int_t)key->max, "const", "auto");
+		return json_pack("{s[{ss, sI, sI}, {ss}]}", "anyOf", "type", "integer", "minimum",
+		    (json_int_t)key->min, "maximum", (json_int_t)key->max, "const", "auto");
 	case KEY_WEIGHTS:
-		return map_schema(key, json_pack("{ss, si, si}", "type", "integer", "minimum", 0, "maximum", 1000));
+		return map_schema(
+		    key, json_pack("{ss, si, si}", "type", "integer", "minimum", 0, "maximum", 1000));
 	}
 	return NULL;
 }
@@ -125,8 +126,8 @@ static json_t *object_schema(enum key_object object)
 		if (key->required)
 			json_array_append_new(required, json_string(key->name));
 	}
-	schema = json_pack("{ss, so, s{s{}}, sb}", "type", "object", "properties", properties, "patternProperties",
-		"^//", "additionalProperties", 0);
+	schema = json_pack("{ss, so, s{s{}}, sb}", "type", "object", "properties", properties,
+	    "patternProperties", "^//", "additionalProperties", 0);
 	if (json_array_size(required) > 0)
 		json_object_set(schema, "required", required);
 	json_decref(required);
@@ -137,8 +138,8 @@ static json_t *object_schema(enum key_object object)
 
 int config_print_schema(FILE *out)
 {
-	json_t *schema = json_pack("{ss, ss, ss}", "$schema", "https://json-schema.org/draft/2020-12/schema", "title",
-		"limpet.json", "description", "Configuration of limpet; see limpet.json(5)");
+	json_t *schema = json_pack("{ss, ss, ss}", "$schema", "https://json-schema.org/draft/2020-12/schema",
+	    "title", "limpet.json", "description", "Configuration of limpet; see limpet.json(5)");
 	int r = json_object_update_new(schema, object_schema(KEYS_CONFIG));
 
 	if (r == 0 && (json_dumpf(schema, out, JSON_INDENT(2)) < 0 || fputc('\n', out) == EOF))

@@ -1,4 +1,5 @@
-/* Edit distance with transpositions (optimal string alignment), case ignored; words of bounded length only. */
+/* Edit distance with transpositions (optimal string alignment), case ignored; words of bounded length only.
+ */
 #include "config/suggest.h"
 
 #include <ctype.h>
@@ -35,7 +36,7 @@ static unsigned distance(const char *a, size_t a_length, const char *b, size_t b
 
 			d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + change);
 			if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]) &&
-				d[i - 2][j - 2] + 1 < d[i][j])
+			    d[i - 2][j - 2] + 1 < d[i][j])
 				d[i][j] = d[i - 2][j - 2] + 1;
 		}
 	}

@@ -24,7 +24,8 @@ enum units_result duration_parse(uint64_t *milliseconds, const char *text);
 /* Bytes; k, m and g are powers of 1024, in either case. */
 enum units_result size_parse(uint64_t *bytes, const char *text);
 
-/* The shortest text that parses to the same value. buffer holds at least UNITS_TEXT_MAX bytes. Return buffer. */
+/* The shortest text that parses to the same value. buffer holds at least UNITS_TEXT_MAX bytes. Return buffer.
+ */
 const char *duration_format(uint64_t milliseconds, char *buffer);
 const char *size_format(uint64_t bytes, char *buffer);
 

@@ -22,7 +22,7 @@ static char *copy(struct reader *reader, const char *text)
 static bool is_token(const char *text)
 {
 	return text[0] != '\0' && text[strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-						    "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+	                                            "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
 }
 
 static void read_string(struct reader *reader, const struct key *key, const struct node *node, char **field)
@@ -32,7 +32,10 @@ static void read_string(struct reader *reader, const struct key *key, const stru
 		return;
 	}
 	if (node->string[0] == '\0' && key->min > 0) {
-		problems_value(reader->problems, node, "is empty; leave the key out for its default");
+		problems_value(reader->problems, node,
+		    node->option != NULL || key->object == KEYS_STICKY
+		        ? "is empty"
+		        : "is empty; leave the key out for its default");
 		return;
 	}
 	if (strlen(node->string) > key->max) {
@@ -41,15 +44,16 @@ static void read_string(struct reader *reader, const struct key *key, const stru
 	}
 	if (key->type == KEY_TOKEN && !is_token(node->string)) {
 		problems_value(reader->problems, node,
-			QUOTED " cannot be the name of a %s; it has letters, digits and !#$%%&'*+-.^_`|~ only",
-			node->string, key->name);
+		    QUOTED " cannot be the name of a %s; it has letters, digits and !#$%%&'*+-.^_`|~ only",
+		    node->string, key->name);
 		return;
 	}
 	if (key->type != KEY_NOTE)
 		*field = copy(reader, node->string);
 }
 
-static void read_duration(struct reader *reader, const struct key *key, const struct node *node, uint64_t *field)
+static void read_duration(
+    struct reader *reader, const struct key *key, const struct node *node, uint64_t *field)
 {
 	char least[UNITS_TEXT_MAX];
 	char most[UNITS_TEXT_MAX];
@@ -58,7 +62,7 @@ static void read_duration(struct reader *reader, const struct key *key, const st
 
 	if (node->type == NODE_INTEGER && node->integer >= 0) {
 		problems_value(reader->problems, node, "needs a unit: \"%llds\" or \"%lldms\"", node->integer,
-			node->integer);
+		    node->integer);
 		return;
 	}
 	if (node->type != NODE_STRING) {
@@ -67,15 +71,15 @@ static void read_duration(struct reader *reader, const struct key *key, const st
 	}
 	result = duration_parse(&value, node->string);
 	if (result == UNITS_NO_UNIT)
-		problems_value(reader->problems, node, "needs a unit: \"%.20ss\" or \"%.20sms\"", node->string,
-			node->string);
+		problems_value(reader->problems, node, "needs a unit: \"%.20ss\" or \"%.20sms\"",
+		    node->string, node->string);
 	else if (result == UNITS_INVALID)
 		problems_value(reader->problems, node,
-			QUOTED " is no duration; write a whole number with ms, s, m, h or d, such as \"10s\"",
-			node->string);
+		    QUOTED " is no duration; write a whole number with ms, s, m, h or d, such as \"10s\"",
+		    node->string);
 	else if (result == UNITS_TOO_BIG || value < key->min || value > key->max)
 		problems_value(reader->problems, node, "must be %s to %s", duration_format(key->min, least),
-			duration_format(key->max, most));
+		    duration_format(key->max, most));
 	else
 		*field = value;
 }
@@ -97,11 +101,12 @@ static void read_size(struct reader *reader, const struct key *key, const struct
 	}
 	if (result == UNITS_INVALID)
 		problems_value(reader->problems, node,
-			QUOTED " is no size; write a whole number of bytes, or one with k, m or g, such as \"16k\"",
-			node->string);
+		    QUOTED
+		    " is no size; write a whole number of bytes, or one with k, m or g, such as \"16k\"",
+		    node->string);
 	else if (result == UNITS_TOO_BIG || value < key->min || value > key->max)
 		problems_value(reader->problems, node, "must be %s to %s", size_format(key->min, least),
-			size_format(key->max, most));
+		    size_format(key->max, most));
 	else
 		*field = (size_t)value;
 }
@@ -110,14 +115,15 @@ bool read_integer(struct reader *reader, const struct key *key, const struct nod
 {
 	if (node->type != NODE_INTEGER) {
 		if (node->type == NODE_STRING)
-			problems_value(reader->problems, node, "must be a number, not the string " QUOTED, node->string);
+			problems_value(
+			    reader->problems, node, "must be a number, not the string " QUOTED, node->string);
 		else
 			read_wrong_type(reader, node, "a whole number");
 		return false;
 	}
 	if (node->integer < (long long)key->min || node->integer > (long long)key->max) {
 		problems_value(reader->problems, node, "must be %llu to %llu", (unsigned long long)key->min,
-			(unsigned long long)key->max);
+		    (unsigned long long)key->max);
 		return false;
 	}
 	*value = (unsigned)node->integer;
@@ -151,8 +157,8 @@ static void read_choice(struct reader *reader, const struct key *key, const stru
 		snprintf(all + used, sizeof all - used, "%s%s", used > 0 ? ", " : "", choice->name);
 	}
 	if (suggest.best != NULL)
-		problems_value(reader->problems, node, QUOTED " is none of %s; did you mean \"%s\"?", node->string, all,
-			suggest.best);
+		problems_value(reader->problems, node, QUOTED " is none of %s; did you mean \"%s\"?",
+		    node->string, all, suggest.best);
 	else
 		problems_value(reader->problems, node, QUOTED " is none of %s", node->string, all);
 }
@@ -167,26 +173,27 @@ static void read_address(struct reader *reader, const struct node *node, struct 
 		read_wrong_type(reader, node, "an address such as \"127.0.0.1:8080\"");
 	else if (address_parse(field, node->string, &why) < 0)
 		problems_value(reader->problems, node, QUOTED " is no address: %s", node->string,
-			why == NULL ? "it cannot be read" : why);
+		    why == NULL ? "it cannot be read" : why);
 }
 
 /* Checks that a list has a length within the key's bounds. */
-static bool read_length(struct reader *reader, const struct key *key, const struct node *node, const char *what)
+static bool read_length(
+    struct reader *reader, const struct key *key, const struct node *node, const char *what)
 {
 	if (node->count < key->min) {
 		problems_value(reader->problems, node, "is empty");
 		return false;
 	}
 	if (node->count > key->max) {
-		problems_value(reader->problems, node, "has %zu %s; at most %zu are allowed", node->count, what,
-			(size_t)key->max);
+		problems_value(reader->problems, node, "has %zu %s; at most %zu are allowed", node->count,
+		    what, (size_t)key->max);
 		return false;
 	}
 	return true;
 }
 
 static void read_prefixes(
-	struct reader *reader, const struct key *key, const struct node *node, struct listener_config *listener)
+    struct reader *reader, const struct key *key, const struct node *node, struct listener_config *listener)
 {
 	struct address_prefix *prefixes;
 
@@ -210,7 +217,7 @@ static void read_prefixes(
 			read_wrong_type(reader, entry, "a network such as \"10.0.0.0/8\"");
 		else if (address_prefix_parse(&prefixes[entry->index], entry->string, &why) < 0)
 			problems_value(reader->problems, entry, QUOTED " is no network: %s", entry->string,
-				why == NULL ? "it cannot be read" : why);
+			    why == NULL ? "it cannot be read" : why);
 	}
 }
 
@@ -220,7 +227,7 @@ static void read_command(struct reader *reader, const struct key *key, const str
 
 	if (node->type == NODE_STRING) {
 		problems_value(reader->problems, node,
-			"must be a list: the program, then each argument as a string of its own");
+		    "must be a list: the program, then each argument as a string of its own");
 		return;
 	}
 	if (node->type != NODE_LIST) {
@@ -240,12 +247,18 @@ static void read_command(struct reader *reader, const struct key *key, const str
 			read_wrong_type(reader, entry, "a string");
 		else if (entry->index == 0 && entry->string[0] == '\0')
 			problems_value(reader->problems, entry, "is empty; name a program");
-		/* One that is missing after a problem would end the list early. */
-		strings[entry->index] = copy(reader, entry->type == NODE_STRING ? entry->string : "");
+		/* One that is missing after a problem would end the list early; the program stays unknown. */
+		if (entry->type == NODE_STRING)
+			strings[entry->index] = copy(reader, entry->string);
+		else
+			strings[entry->index] = copy(reader, entry->index == 0 ? "" : "?");
+		if (strings[entry->index] == NULL)
+			return;
 	}
 }
 
-static void read_environment(struct reader *reader, const struct key *key, const struct node *node, char ***field)
+static void read_environment(
+    struct reader *reader, const struct key *key, const struct node *node, char ***field)
 {
 	size_t count = 0;
 

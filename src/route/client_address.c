@@ -106,21 +106,33 @@ static bool parse_node(struct address *address, struct span text)
 	return true;
 }
 
-/* Takes one value off the front of *rest: a quoted string (without its quotes), or what stands before the
- * next ';'. Backslashes have no business in addresses: they make the value malformed. */
+/* The quote that closes the string that begins at text.at[0]; NULL: none does. */
+static const char *closing_quote(struct span text)
+{
+	for (size_t i = 1; i < text.length; i++) {
+		if (text.at[i] == '"')
+			return text.at + i;
+		if (text.at[i] == '\\')
+			i++;
+	}
+	return NULL;
+}
+
+/* Takes one value off the front of *rest: a quoted string (without its quotes, its escapes as they are, which
+ * no address has), or what stands before the next ';'. */
 static bool next_value(struct span *rest, struct span *value)
 {
 	const char *end;
 
 	if (rest->length && rest->at[0] == '"') {
-		end = memchr(rest->at + 1, '"', rest->length - 1);
+		end = closing_quote(*rest);
 		if (!end)
 			return false;
 		*value = (struct span){rest->at + 1, (size_t)(end - rest->at) - 1};
 		rest->length -= value->length + 2;
 		rest->at = end + 1;
 		*rest = span_trim(*rest);
-		return !memchr(value->at, '\\', value->length) && (rest->length == 0 || rest->at[0] == ';');
+		return rest->length == 0 || rest->at[0] == ';';
 	}
 	end = rest->length ? memchr(rest->at, ';', rest->length) : NULL;
 	*value = *rest;

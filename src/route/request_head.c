@@ -98,7 +98,8 @@ static bool is_printable(struct span span)
 	return span.length > 0;
 }
 
-/* Are all line ends LF or CRLF, and are there no other control characters but tabs? */
+/* Are all line ends LF or CRLF, and are there no other control characters but tabs? A lenient http-parser
+ * also takes any byte for the LF of the last line. */
 static bool is_clean(const char *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
@@ -106,7 +107,7 @@ static bool is_clean(const char *bytes, size_t length)
 
 		if (c >= ' ' && c != 0x7f)
 			continue;
-		if (c == '\r' && (i + 1 == length || bytes[i + 1] == '\n'))
+		if (c == '\r' && i + 1 < length && bytes[i + 1] == '\n')
 			continue;
 		if (c != '\t' && c != '\n')
 			return false;
@@ -116,7 +117,7 @@ static bool is_clean(const char *bytes, size_t length)
 
 static bool is_strict(const struct request_head *head, const char *bytes)
 {
-	if (!is_clean(bytes, head->length) || bytes[head->length - 1] != '\n' || !is_printable(head->target))
+	if (!is_clean(bytes, head->length) || !is_printable(head->target))
 		return false;
 	for (size_t i = 0; i < head->fields_count; i++)
 		if (!is_token(head->fields[i].name))

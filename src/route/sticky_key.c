@@ -6,9 +6,12 @@
 /* Takes the text up to the next separator off the front of *rest, which loses the separator too. */
 static struct span next_part(struct span *rest, char separator)
 {
-	const char *end = rest->length ? memchr(rest->at, separator, rest->length) : NULL;
 	struct span part = *rest;
+	const char *end;
 
+	if (rest->length == 0)
+		return part;
+	end = memchr(rest->at, separator, rest->length);
 	if (!end) {
 		rest->at += rest->length;
 		rest->length = 0;

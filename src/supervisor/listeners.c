@@ -174,17 +174,14 @@ static size_t count_of_pool(const struct supervised_pool *pool)
 /* The pool has listeners of its own: the worker's server needs no socket, only an address to be told. */
 static void borrow_address(struct listening *listening, const struct address *asked)
 {
-	const struct config *config = listening->pool->supervisor->config;
+	const struct listening *other;
 
 	listening->address = *asked;
 	if (address_family(asked) == AF_UNIX || address_port(asked) != 0)
 		return;
-	for (size_t i = 0; i < config->listeners_count; i++) {
-		const struct listener_config *listener = &config->listeners[i];
-
-		if (listener->pool == listening->pool->config && listener->has_address &&
-		    address_port(&listener->address)) {
-			address_set_port(&listening->address, address_port(&listener->address));
+	TAILQ_FOREACH (other, &listening->pool->supervisor->listenings, entry) {
+		if (other->pool == listening->pool && other->fd >= 0 && address_port(&other->address)) {
+			address_set_port(&listening->address, address_port(&other->address));
 			return;
 		}
 	}

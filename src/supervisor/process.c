@@ -139,6 +139,7 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	struct process *process = child->data;
 	struct supervisor *supervisor = process->supervisor;
 	struct supervised_slot *slot = process->slot;
+	bool vacated = slot->process == process; /* one that left has a successor already, or soon */
 
 	log_exit(process, child->rstatus);
 	stats_add(supervisor->stats, COUNTER_workers_exited, 1);
@@ -147,12 +148,12 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	router_tell_worker(supervisor, LINK_WORKER_GONE, process);
 	if (process->ready && ev_now(loop) - process->ready_since >= BACKOFF_STABLE)
 		slot->failures = 0;
-	if (slot->process == process)
+	if (vacated)
 		slot->process = NULL;
 	process_free(process);
-	if (supervisor->state == SUPERVISOR_RUNNING && !slot->process)
+	if (vacated && supervisor->state == SUPERVISOR_RUNNING)
 		restart_later(slot);
-	else if (!slot->process)
+	else if (vacated)
 		set_state(slot, SLOT_STOPPED);
 	supervisor_check_end(supervisor);
 }
@@ -269,8 +270,8 @@ void process_is_ready(struct process *process)
 	if (slot->process == process && !process->draining)
 		set_state(slot, SLOT_READY);
 	log_info("pool %s: worker %s (pid %d) ready", pool_name(slot), slot->config->name, (int)process->pid);
-	if (!supervisor->was_ready && supervisor->on_first_ready)
-		supervisor->on_first_ready();
+	if (!supervisor->was_ready && supervisor->on_first_ready && !TAILQ_EMPTY(&supervisor->listenings))
+		supervisor->on_first_ready(&TAILQ_FIRST(&supervisor->listenings)->address);
 	supervisor->was_ready = true;
 }
 

@@ -56,7 +56,7 @@ static int arrange_fds(int link, int log)
 
 static void reset_signals(void)
 {
-	static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
 	sigset_t none;
 
 	for (int number = 1; number < NSIG; number++)

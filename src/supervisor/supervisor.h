@@ -80,13 +80,14 @@ struct supervisor {
 	struct control *control;
 	ev_signal signals[6];
 	double started;
-	void (*on_first_ready)(void); /* may be NULL; called once, when the first worker is ready */
+	void (*on_first_ready)(const struct address *address);
 	bool was_ready;
 	int exit_status;
 };
 
 struct supervisor_options {
-	void (*on_first_ready)(void);
+	/* Called once, when the first worker is ready, with the first address that limpet listens on. May be NULL. */
+	void (*on_first_ready)(const struct address *address);
 };
 
 /* Runs until limpet ends. Returns the exit status: 0, or 2 with the reason logged. */

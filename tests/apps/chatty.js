@@ -7,8 +7,11 @@ let sent = 0, failed = 0;
 const received = [];
 process.on('message', message => received.push(message));
 
-function send(message, handle) {
-	process.send(message, handle, error => { error ? failed++ : sent++; });
+function send(message, handle, then) {
+	process.send(message, handle, error => {
+		error ? failed++ : sent++;
+		then?.();
+	});
 }
 
 function chat() {
@@ -24,10 +27,10 @@ function chat() {
 // A listening server and a connected socket as handles: each waits for its acknowledgement.
 function sendHandles() {
 	const server = net.createServer().listen({ port: 0, host: '127.0.0.1', exclusive: true }, () => {
-		send({ handle: 'server' }, server);
 		const socket = net.connect(server.address().port, '127.0.0.1', () => {
+			// Node never recovers if a handle is closed before it was written.
+			send({ handle: 'server' }, server, () => server.close());
 			send({ handle: 'socket' }, socket);
-			server.close();
 		});
 		socket.on('error', () => {});
 	});

@@ -9,6 +9,8 @@ def test_a_worker_that_disconnects_is_replaced(limpet, app, how):
     front = limpet(app("disconnect.js"), listen="127.0.0.1:0", workers=2)
     front.wait_ready(2)
     left = get(front.address, f"/{how}", source="127.0.0.1").json()
+    # What the worker took over before it said so is its own, and lost if it exits at once.
+    front.wait_for(rf"worker {left['slot']} \(pid {left['pid']}\) (leaves|ended)")
     for number in range(20):
         answer = get(front.address, source=f"127.0.0.{number + 1}").json()
         assert answer["pid"] != left["pid"] or number == 0

@@ -191,6 +191,19 @@ static void picks_none_if_none_is_eligible(void **state)
 	}
 }
 
+/* Also without a good hash before it: keys that differ in a few bits, wherever these are. */
+static void mixes_every_bit(void **state)
+{
+	make_pool(&pool, 12, 16, 1);
+	for (unsigned shift = 0; shift < 64 - 14; shift++) {
+		unsigned counts[16] = {0};
+
+		for (uint64_t i = 0; i < KEYS; i++)
+			counts[pick(&pool.table, i << shift, NULL)]++;
+		assert_true(fabs(unevenness(counts, 16, KEYS)) < 4);
+	}
+}
+
 /* The limit is 4 standard deviations: one chance in 30,000 for each, were the keys not always the same. */
 static void spreads_evenly(void **state)
 {
@@ -359,6 +372,7 @@ int main(void)
 	    cmocka_unit_test(removing_a_slot_moves_only_its_keys),
 	    cmocka_unit_test(excluding_is_removing),
 	    cmocka_unit_test(picks_none_if_none_is_eligible),
+	    cmocka_unit_test(mixes_every_bit),
 	    cmocka_unit_test(spreads_evenly),
 	    cmocka_unit_test(spreads_in_proportion_to_weights),
 	    cmocka_unit_test(raising_a_weight_only_attracts),

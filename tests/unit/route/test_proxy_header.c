@@ -214,6 +214,23 @@ static void bounds_the_length(void **state)
 	assert_int_equal(header.length, PROXY_HEADER_MAX);
 }
 
+/* sun_path without a NUL at the end, as the kernel allows too. */
+static void keeps_the_longest_unix_names(void **state)
+{
+	char bytes[16 + 216] = SIGNATURE "\x21\x31\0\xd8";
+	struct proxy_header header;
+	size_t length;
+
+	memset(bytes + 16, 'a', 108);
+	memset(bytes + 16 + 108, '\0', 107);
+	bytes[sizeof(bytes) - 1] = 'b';
+	assert_int_equal(proxy_header_parse(&header, bytes, sizeof(bytes), NULL), PROXY_DONE);
+	assert_int_equal(header.source.length, sizeof(struct sockaddr_un));
+	assert_memory_equal(address_bytes(&header.source, &length), bytes + 16, 108);
+	assert_int_equal(header.destination.length, sizeof(struct sockaddr_un));
+	assert_memory_equal(address_bytes(&header.destination, &length), bytes + 16 + 108, 108);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +240,7 @@ int main(void)
 	    cmocka_unit_test(refuses_bad_headers),
 	    cmocka_unit_test(stays_invalid),
 	    cmocka_unit_test(bounds_the_length),
+	    cmocka_unit_test(keeps_the_longest_unix_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,85 @@
+#include "loading.h"
+
+#include <sched.h>
+
+static const struct bad_text bad[] = {
+    {POOL("\"workers\": 0"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": 1025"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": -1"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": \"4\""), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": 1.5"), "2:12: pools.p.workers: must be a whole number, 1 to 1024, or \"auto\""},
+    {POOL("\"workers\": 2, \"weights\": [1, 2]"),
+        "2:26: pools.p.weights: must be an object of numbers by slot name such as {\"0\": 2}, not a list"},
+    {POOL("\"workers\": 2, \"weights\": {\"2\": 1, \"00\": 1, \"-1\": 1, \" 1\": 1, \"\": 1, \"x\": 1}"),
+        "2:27: pools.p.weights.2: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:35: pools.p.weights.00: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:44: pools.p.weights.-1: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:53: pools.p.weights. 1: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:62: pools.p.weights.: there is no such slot; this pool has \"0\" to \"1\"\n"
+        "2:69: pools.p.weights.x: there is no such slot; this pool has \"0\" to \"1\""},
+    {POOL("\"workers\": 2, \"weights\": {\"0\": 1001, \"1\": \"1\"}"),
+        "2:32: pools.p.weights.0: must be 0 to 1000\n"
+        "2:43: pools.p.weights.1: must be a number, not the string \"1\""},
+    {POOL("\"workers\": 2, \"weights\": {\"0\": 0, \"1\": 0}"),
+        "2:26: pools.p.weights: all slots have weight 0, so that no worker would get a client"},
+};
+
+static void test_bad(void **state)
+{
+	check_bad(bad, COUNT(bad), 0);
+}
+
+static void test_good(void **state)
+{
+	struct config *config = load_good(POOL("\"weights\": {\"2\": 0, \"0\": 1000}, \"workers\": 3"));
+	const struct pool_config *pool = &config->pools[0];
+
+	assert_int_equal(pool->slots_count, 3);
+	assert_string_equal(pool->slots[0].name, "0");
+	assert_string_equal(pool->slots[2].name, "2");
+	assert_int_equal(pool->slots[0].weight, 1000);
+	assert_int_equal(pool->slots[1].weight, 1);
+	assert_int_equal(pool->slots[2].weight, 0);
+	config_free(config);
+	config = load_good(POOL("\"workers\": 1024"));
+	assert_int_equal(config->pools[0].slots_count, 1024);
+	assert_string_equal(config->pools[0].slots[1023].name, "1023");
+	config_free(config);
+}
+
+/* One worker a CPU that this process may use. */
+static void test_auto(void **state)
+{
+	static const char *const texts[] = {POOL("\"workers\": \"auto\""), POOL("\"window\": 1")};
+	cpu_set_t before;
+	cpu_set_t one;
+
+	assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct config *config = load_good(texts[i]);
+
+		assert_int_equal(config->pools[0].slots_count, CPU_COUNT(&before));
+		config_free(config);
+	}
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++) {
+		if (CPU_ISSET(cpu, &before))
+			CPU_SET(cpu, &one);
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct config *config = load_good(texts[i]);
+
+		assert_int_equal(config->pools[0].slots_count, 1);
+		config_free(config);
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_good), cmocka_unit_test(test_auto), cmocka_unit_test(test_bad)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
