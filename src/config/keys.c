@@ -128,7 +128,8 @@ const struct key keys[] = {
     {KEYS_POOL, "group", KEY_STRING, POOL(group), .min = 1, .max = 255,
         .help = "Group that workers run as; without it the user's"},
     {KEYS_POOL, "start_timeout", KEY_DURATION, POOL(start_timeout), "30s", 100, HOUR,
-        .help = "How long a worker may take from its start until it is ready"},
+        .help = "How long a worker may take from its start until it is ready; past it that is reported, and clients no longer "
+            "wait for the pool's first worker"},
     {KEYS_POOL, "drain_timeout", KEY_DURATION, POOL(drain_timeout), "5m", 0, 30 * DAY,
         .help = "How long a worker may keep its open connections when it is replaced or stopped"},
     {KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,

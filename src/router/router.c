@@ -241,8 +241,9 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 /* Workers that have no slot any more still have channels to be read, and hand-offs to be acknowledged. */
 static int init_retired(struct router *router)
 {
-	static struct slot_config slot = {.name = "retired", .weight = 0};
-	static const struct pool_config pool = {.name = "retired",
+	static char name[] = "retired";
+	static struct slot_config slot = {.name = name, .weight = 0};
+	static const struct pool_config pool = {.name = name,
 	    .slots = &slot,
 	    .slots_count = 1,
 	    .start_timeout = 1000,

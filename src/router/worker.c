@@ -452,7 +452,7 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	worker->protocol = (enum protocol)up->protocol;
 	worker->flavour = (enum flavour)up->flavour;
 	worker->fd = fd;
-	strncpy(worker->name, up->key, sizeof(worker->name) - 1);
+	memcpy(worker->name, up->key, strnlen(up->key, sizeof(worker->name) - 1));
 	TAILQ_INIT(&worker->servers);
 	TAILQ_INIT(&worker->sent);
 	ev_timer_init(&worker->stuck_timer, on_stuck_timer, 0., 0.);
