@@ -37,10 +37,11 @@ static json_t *make_listening(const struct listening *listening)
 
 static json_t *make_slot(const struct supervised_slot *slot)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "pool", slot->pool->name, "slot", slot->name, "generation",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "pool", slot->pool->name, "slot", slot->name, "generation",
 	    (json_int_t)slot->generation, "failures", (json_int_t)slot->failures, "restarts",
 	    (json_int_t)slot->stats->restarts, "handed_off", (json_int_t)slot->stats->handed_off, "acknowledged",
-	    (json_int_t)slot->stats->acknowledged);
+	    (json_int_t)slot->stats->acknowledged, "stats",
+	    (json_int_t)(slot->stats - slot->pool->supervisor->stats->slots));
 }
 
 static json_t *make_servers(const struct process *process)
@@ -107,11 +108,11 @@ json_t *state_make(struct supervisor *supervisor)
 		json_array_append_new(processes, make_process(process));
 	if (supervisor->router && supervisor->router->link)
 		router = json_pack("{s:i, s:i}", "pid", (int)supervisor->router->pid, "fd", link_fd(supervisor->router->link));
-	return json_pack("{s:i, s:i, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o}", "version", STATE_VERSION, "link",
+	return json_pack("{s:i, s:i, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:i, s:o}", "version", STATE_VERSION, "link",
 	    LINK_VERSION, "seed", make_seed(supervisor), "started", supervisor->started, "was_ready",
 	    supervisor->was_ready, "next_worker", (json_int_t)supervisor->next_worker, "next_listening",
 	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "slots", slots,
-	    "processes", processes, "counters", make_counters(supervisor));
+	    "processes", processes, "stats", supervisor->stats_fd, "counters", make_counters(supervisor));
 }
 
 int state_write(const json_t *state)
@@ -175,4 +176,5 @@ void state_each_fd(const json_t *state, void (*callback)(int fd))
 	each_fd_in(json_object_get(state, "processes"), callback);
 	if (json_is_integer(fd))
 		callback((int)json_integer_value(fd));
+	callback((int)json_integer_value(json_object_get(state, "stats")));
 }
