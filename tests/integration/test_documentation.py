@@ -17,11 +17,6 @@ from harness import documents, paths
 from harness.http import Connection, get, request
 from harness.wait import wait_until
 
-SERVER = """
-const http = require('http');
-http.createServer((request, response) => response.end(`slot ${process.env.LIMPET_SLOT}\\n`)).listen(0, '127.0.0.1');
-"""
-
 # A worker for @socket.io/sticky, less socket.io.
 STICKY_WORKER = """
 const http = require('http');
@@ -35,7 +30,9 @@ process.on('message', (message, socket) => {
 @pytest.fixture
 def place(tmp_path):
     """A directory with the files that the commands name."""
-    (tmp_path / "server.js").write_text(SERVER, encoding="utf-8")
+    server = documents.fences(documents.README, "js")[0]
+    assert server.count("listen(3000)") == 1
+    (tmp_path / "server.js").write_text(server.replace("listen(3000)", 'listen(0, "127.0.0.1")'), encoding="utf-8")
     (tmp_path / "worker.js").write_text(STICKY_WORKER, encoding="utf-8")
     (tmp_path / "worker.py").write_text(documents.literal("limpet-worker.7", "import json"), encoding="utf-8")
     (tmp_path / "limpet.json").write_text(documents.fences(documents.README, "json")[0], encoding="utf-8")
@@ -92,6 +89,14 @@ def check_serves(limpet, place, command):
     workers = int(options[options.index("-n") + 1]) if "-n" in options else len(os.sched_getaffinity(0))
     source = options[options.index("-s") + 1] if "-s" in options else "ip"
     check_sticky(front, source, workers)
+
+
+def check_curl(limpet, place, command):
+    front = limpet(["node", "server.js"], workers=2, cwd=place)
+    front.wait_ready(2)
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    assert run(*shlex.split(command.replace("3000", str(front.port)))).startswith("slot ")
 
 
 def check_serves_from_file(limpet, place, _):
@@ -215,6 +220,7 @@ CHECKS = {
     "meson setup build": check_was_built,
     "ninja -C build": check_was_built,
     "build/src/limpet -- node server.js": check_serves,
+    "curl http://127.0.0.1:3000/": check_curl,
     "limpet -- node server.js": check_serves,
     "limpet -n 4 -l 0.0.0.0:8080 -s cookie:sid -s ip -- node server.js": check_serves,
     "limpet -l 8080 -s query:sid -p node-ipc:socket.io -- node worker.js": check_serves,
