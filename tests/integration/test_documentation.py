@@ -110,6 +110,10 @@ def check_runs(_, place, command):
     return run(*shlex.split(command.replace("limpet ", f"{paths.limpet()} ", 1)), cwd=place)
 
 
+def check_schema(limpet, place, command):
+    assert json.loads(check_runs(limpet, place, command))["title"] == "limpet.json"
+
+
 def check_print_config(limpet, place, command):
     printed = place / "printed.json"
     printed.write_text(check_runs(limpet, place, command), encoding="utf-8")
@@ -229,6 +233,7 @@ CHECKS = {
     "limpet -n 2 -l 8080 -s cookie:sid -p limpet -- python3 worker.py": check_serves,
     "limpet --control /tmp/limpet.sock -- node server.js": check_serves,
     "limpet -t -c limpet.json": check_runs,
+    "limpet --print-schema": check_schema,
     "limpet --print-config -c limpet.json": check_print_config,
     "limpet --print-config -- node server.js": check_print_config,
     "limpet -c limpet.json": check_serves_from_file,

@@ -20,7 +20,9 @@ def page(name):
 
 
 def sentence(text):
-    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    if not re.match(r"\w+\(", text):  # a function's name stays as it is
+        text = text[0].upper() + text[1:]
+    return text + ("" if text.endswith(".") else ".")
 
 
 def counters():
