@@ -287,16 +287,17 @@ def test_problems_of_a_configuration_read_as_shown(tmp_path):
 # ---- behind a proxy, as limpet(8) says ----
 
 def behind(limpet, place):
-    """A limpet with a listener for each proxy of limpet(8); returns it with the two ports."""
+    """A limpet with a listener for each proxy of limpet(8); returns their addresses."""
     config = {
         "listeners": {
             "http": {"address": "127.0.0.1:0", "sticky": {"cookie": "sid"}, "trusted_proxies": ["127.0.0.0/8"]},
-            "proxied": {"address": "127.0.0.1:0", "sticky": {"cookie": "sid"}, "trusted_proxies": ["127.0.0.0/8"],
+            "proxied": {"address": "127.0.0.2:0", "sticky": {"cookie": "sid"}, "trusted_proxies": ["127.0.0.0/8"],
                         "proxy_protocol": True}},
         "pools": {"app": {"command": ["node", "server.js"], "workers": 4}}}
     front = limpet(config=config, cwd=place)
     front.wait_ready(4)
-    return front, [address[1] for address, _ in front.listening()]
+    addresses = {address[0]: address for address, _ in front.listening()}
+    return addresses["127.0.0.1"], addresses["127.0.0.2"]
 
 
 def check_users_are_not_mixed(direct, proxy):
@@ -329,11 +330,11 @@ def ending(process):
 
 @pytest.mark.skipif(not shutil.which("nginx", path="/usr/sbin:/usr/bin"), reason="nginx is not installed")
 def test_nginx_in_front(limpet, place):
-    _, ports = behind(limpet, place)
+    direct, proxied = behind(limpet, place)
     port = free_port()
     shown = documents.literal("limpet.8", "# nginx.conf")
     assert "keepalive" not in shown
-    shown = shown.replace("127.0.0.1:8080", f"127.0.0.1:{ports[0]}").replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    shown = shown.replace("127.0.0.1:8080", "%s:%d" % direct).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     (place / "nginx.conf").write_text(
         f"daemon off; pid {place}/nginx.pid; error_log stderr; events {{}}\n"
         f"http {{ access_log off; client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;\n"
@@ -341,22 +342,22 @@ def test_nginx_in_front(limpet, place):
     process = subprocess.Popen([shutil.which("nginx", path="/usr/sbin:/usr/bin"), "-p", place, "-c", place / "nginx.conf"],
                                stdin=subprocess.DEVNULL)
     try:
-        check_users_are_not_mixed(("127.0.0.1", ports[0]), ("127.0.0.1", port))
+        check_users_are_not_mixed(direct, ("127.0.0.1", port))
     finally:
         ending(process)
 
 
 @pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin:/usr/bin"), reason="HAProxy is not installed")
 def test_haproxy_in_front(limpet, place):
-    _, ports = behind(limpet, place)
+    direct, proxied = behind(limpet, place)
     port = free_port()
     shown = documents.literal("limpet.8", "# haproxy.cfg")
-    shown = shown.replace("127.0.0.1:8081", f"127.0.0.1:{ports[1]}").replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    shown = shown.replace("127.0.0.1:8081", "%s:%d" % proxied).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     (place / "haproxy.cfg").write_text(shown, encoding="utf-8")
     process = subprocess.Popen([shutil.which("haproxy", path="/usr/sbin:/usr/bin"), "-db", "-f", place / "haproxy.cfg"],
                                stdin=subprocess.DEVNULL)
     try:
-        check_users_are_not_mixed(("127.0.0.1", ports[0]), ("127.0.0.1", port))
+        check_users_are_not_mixed(direct, ("127.0.0.1", port))
     finally:
         ending(process)
 
