@@ -32,7 +32,6 @@ static void open_cluster_with_much(void)
 		    i);
 		if (i < 2) {
 			assert_int_equal(owner_sends(&d, 7 + (uint32_t)i, "k"), 0);
-			/* The second one's answer waits behind what was written before. */
 			channel_answer_listen(d.channel, d.request, 0, &address, 0, NULL);
 		}
 	}
