@@ -178,12 +178,20 @@ static void refill(struct supervised_slot *slot)
 {
 	struct supervisor *supervisor = slot->pool->supervisor;
 
+	if (slot->stable)
+		slot->failures = 0;
+	slot->stable = false;
 	if (slot->incoming)
 		return;
 	if (supervisor->state == SUPERVISOR_RUNNING)
 		restart_later(slot);
 	else
 		set_state(slot, SLOT_STOPPED);
+}
+
+static bool was_stable(const struct process *process)
+{
+	return process->ready && ev_now(process->supervisor->loop) - process->ready_since >= BACKOFF_STABLE;
 }
 
 static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
@@ -198,10 +206,10 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	/* What it left behind in its process group (npm's children, say) has lost its front. */
 	kill(-process->pid, process->last_signal == SIGKILL ? SIGKILL : SIGTERM);
 	router_tell_worker(supervisor, LINK_WORKER_GONE, process);
-	if (held && process->ready && ev_now(loop) - process->ready_since >= BACKOFF_STABLE)
-		slot->failures = 0;
-	if (held)
+	if (held) {
+		slot->stable = was_stable(process);
 		slot->process = NULL;
+	}
 	if (came)
 		slot->incoming = NULL;
 	process_free(process);
@@ -325,6 +333,7 @@ void process_leaves(struct process *process)
 	arm_end_timer(process, process->drain_timeout);
 	/* It may keep its connections for long: its slot gets a new worker now. */
 	if (holds_slot(process)) {
+		slot->stable = was_stable(process);
 		leave_slot(process);
 		refill(slot);
 	}
