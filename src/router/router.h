@@ -101,6 +101,7 @@ struct router {
 	ev_timer linger_timer;
 	ev_timer accept_timer;         /* out of fds or memory: accept again when it ends */
 	unsigned connections;          /* not yet handed off, lingering ones not counted */
+	uint32_t first_generation;     /* of connections' ids, see connection.c */
 	unsigned handed_off;           /* not yet acknowledged */
 	uint64_t arrivals;             /* numbers clients that have no address */
 	bool stopping;

@@ -401,9 +401,23 @@ static void replay(struct supervisor *supervisor)
 
 /* ---- life ---- */
 
+static void start_later(struct supervisor *supervisor);
+
 static void on_router_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	router_start(timer->data);
+	struct supervisor *supervisor = timer->data;
+
+	if (supervisor->former)
+		start_later(supervisor);
+	else
+		router_start(supervisor);
+}
+
+static void start_later(struct supervisor *supervisor)
+{
+	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
+	supervisor->router_timer.data = supervisor;
+	ev_timer_start(supervisor->loop, &supervisor->router_timer);
 }
 
 static void drop_link(struct router_process *router)
@@ -433,13 +447,13 @@ static void replace_crashed(struct supervisor *supervisor, double lived)
 {
 	if (lived >= ROUTER_STABLE)
 		supervisor->router_failures = 0;
-	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS) {
+	/* Never beside a former one: both would read the workers' channels. Nobody is left that it could hand over to. */
+	if (supervisor->former)
+		kill_router(supervisor->former, "has lost its successor");
+	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS && !supervisor->former)
 		router_start(supervisor);
-		return;
-	}
-	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
-	supervisor->router_timer.data = supervisor;
-	ev_timer_start(supervisor->loop, &supervisor->router_timer);
+	else
+		start_later(supervisor);
 }
 
 static void log_crash(const struct router_process *router, int status)
@@ -456,16 +470,19 @@ static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 {
 	struct router_process *router = child->data;
 	struct supervisor *supervisor = router->supervisor;
-	bool present = router == supervisor->router, dismissed = router->dismissed;
+	bool present = router == supervisor->router, former = router == supervisor->former, dismissed = router->dismissed;
 	double lived = ev_now(loop) - router->started;
 
 	if (router->link)
 		read_link(router); /* its last words */
 	if (!dismissed)
 		log_crash(router, child->rstatus);
+	former = former && router == supervisor->former; /* it has not said that it handed over */
 	router_process_free(router);
 	if (!supervisor->former)
 		ev_timer_stop(loop, &supervisor->former_timer);
+	if (former || !dismissed)
+		process_restart_unready(supervisor);
 	if (present && !dismissed)
 		replace_crashed(supervisor, lived);
 	else if (!present)
