@@ -55,7 +55,6 @@ def test_after_it_acknowledged(scene):
 
     home.die(when="after")
     asked = play.ask(source)
-    play.asked.remove(asked.number)
     with asked.connection as connection:
         assert connection.ended()
 
@@ -92,8 +91,7 @@ def test_with_acknowledgements_that_nobody_has_read_yet(scene):
                 gone.append(one.number)
     assert (len(gone), len(moved)) == (10, 10), (gone, moved)
     assert play.counter("redispatched") == 10
-    play.asked = [number for number in play.asked if number not in gone]
-    play.account()
+    play.account(unserved=gone)
     play.wait_files(before)
 
 
@@ -129,7 +127,6 @@ def test_refusing_workers(scene):
         play.worker(slot).acknowledge(how="refuse")
     nobody = play.ask(source)
     assert nobody.status() == 503
-    play.asked.remove(nobody.number)
     play.account(unserved=[nobody.number])
     play.wait_files(before)
 

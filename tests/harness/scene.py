@@ -66,6 +66,17 @@ class Asked:
             return self.connection.response().status
 
 
+class Half(Asked):
+    """A client that has sent half of its request head."""
+
+    def __init__(self, number, connection, rest):
+        super().__init__(number, connection)
+        self.rest = rest
+
+    def finish(self):
+        self.connection.send(self.rest)
+
+
 class Scene:
     """pool, listener: more of their keys. start: what workers begin with, as FAULT_START has it."""
 
@@ -84,7 +95,7 @@ class Scene:
             "listeners": {"web": {"address": "127.0.0.1:0", "sticky": sticky, **dict(listener)}},
             "pools": {"app": {"command": command or SCRIPTED, "protocol": "limpet", "workers": workers,
                               "environment": self.environment, "drain_timeout": "2s", "kill_timeout": "1s", **pool}}}
-        if command:
+        if command and "protocol" not in pool:
             del self.config["pools"]["app"]["protocol"]
         self.front = limpet(config=self.config)
         if wait:
@@ -162,6 +173,14 @@ class Scene:
         connection = Connection(self.address, source, timeout=20)
         connection.send(request(path.format(number), **options))
         return Asked(number, connection)
+
+    def half(self, source=None):
+        number = next(self.numbers)
+        self.asked.append(number)
+        connection = Connection(self.address, source, timeout=20)
+        head = request(f"/{number}")
+        connection.send(head[:-3])
+        return Half(number, connection, head[-3:])
 
     def sources(self, slot, count=1):
         """Client addresses whose home the slot is."""
