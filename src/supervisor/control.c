@@ -13,6 +13,7 @@
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
+#include "supervisor/upgrade.h"
 
 #define REQUEST_MAX 4096
 #define CLIENTS_MAX 16
@@ -137,11 +138,14 @@ static json_t *answer(struct supervisor *supervisor, const char *text, size_t le
 		result = restart(supervisor, json_string_value(json_object_get(request, "pool")));
 	else if (strcmp(command, "reload") == 0)
 		result = reload(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why") : done("reloaded");
+	else if (strcmp(command, "upgrade") == 0)
+		result = upgrade(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why")
+						 : done("the new binary is asked whether it can take over; limpet's log says how it ended");
 	else if (strcmp(command, "stop") == 0) {
 		supervisor_drain(supervisor);
 		result = done("stopping: workers finish their connections");
 	} else
-		result = refusal("unknown command; known: status, restart, reload, stop");
+		result = refusal("unknown command; known: status, restart, reload, upgrade, stop");
 	json_decref(request);
 	return result;
 }

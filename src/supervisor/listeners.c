@@ -22,6 +22,7 @@ struct request {
 
 /* While it is not known which listener of the configuration a new socket belongs to. */
 #define LINK_INDEX_NEW (LINK_INDEX_WORKERS - 1)
+#define LINK_INDEX_CONFIGURED (LINK_INDEX_WORKERS - 2) /* from before an upgrade */
 
 /* A listener that looks at what clients send has use for connections only once something came. */
 static bool defers_accept(const struct listener_config *config)
@@ -317,6 +318,29 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *asked
 	}
 	*answer = listening;
 	return 0;
+}
+
+int listeners_adopt(struct supervisor *supervisor, const struct listening_past *past)
+{
+	struct listening *listening =
+	    listening_new(supervisor, past->pool, past->configured ? LINK_INDEX_CONFIGURED : LINK_INDEX_WORKERS);
+
+	if (!listening) {
+		if (past->fd >= 0)
+			close(past->fd);
+		return -ENOMEM;
+	}
+	supervisor->next_listening--; /* the number is the old one */
+	listening->id = past->id;
+	listening->fd = past->fd;
+	listening->socket_type = past->socket_type;
+	listening->asked = past->asked;
+	listening->address = past->address;
+	listening->key = past->key ? strdup(past->key) : NULL;
+	listening->data = past->data ? strdup(past->data) : NULL;
+	if (listening->fd >= 0)
+		read_back_address(listening);
+	return (past->key && !listening->key) || (past->data && !listening->data) ? -ENOMEM : 0;
 }
 
 void listeners_close(struct supervisor *supervisor, struct listening *listening)

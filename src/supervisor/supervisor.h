@@ -79,6 +79,8 @@ struct supervisor {
 	const struct supervisor_options *options;
 	struct config *config;
 	struct stats *stats;
+	int stats_fd;
+	bool stats_kept; /* over an upgrade */
 	struct ev_loop *loop;
 	enum supervisor_state state;
 	unsigned char seed[32];
