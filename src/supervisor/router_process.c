@@ -437,6 +437,7 @@ static void replace_crashed(struct supervisor *supervisor, double lived)
 		router_start(supervisor);
 		return;
 	}
+	ev_timer_stop(supervisor->loop, &supervisor->router_timer);
 	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
 	supervisor->router_timer.data = supervisor;
 	ev_timer_start(supervisor->loop, &supervisor->router_timer);
@@ -497,6 +498,7 @@ static void dismiss(struct supervisor *supervisor, int succession)
 	link_message_init(&message, LINK_SUCCEED);
 	send_to(supervisor->former, &message, succession);
 	close(succession);
+	ev_timer_stop(supervisor->loop, &supervisor->former_timer);
 	ev_timer_init(&supervisor->former_timer, on_former_timer, SUCCESSION_SECONDS, 0.);
 	supervisor->former_timer.data = supervisor;
 	ev_timer_start(supervisor->loop, &supervisor->former_timer);
@@ -540,6 +542,8 @@ int router_start(struct supervisor *supervisor)
 	struct router_process *router;
 	pid_t pid, parent = getpid();
 
+	/* A reload does not wait for the delay after a crash. */
+	ev_timer_stop(supervisor->loop, &supervisor->router_timer);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0)
 		return start_failed("cannot make its link", errno);
 	if (succeeds && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, succession) < 0) {
