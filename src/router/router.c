@@ -140,6 +140,8 @@ static void on_succeed(struct router *router, int fd)
 	/* Events and timers of this very turn of the loop may still be due: what they would read is the successor's. */
 	TAILQ_FOREACH (worker, &router->workers, entry)
 		worker_abandon(worker);
+	for (size_t i = 0; i < router->config->pools_count; i++)
+		pool_forget_stats(&router->pools[i]);
 	if (result < 0)
 		log_error("cannot hand everything over to the new router: %s", strerror(-result));
 	router->succeeded = true;
