@@ -1,5 +1,6 @@
 """kill -9 of the router, at any moment."""
 import os
+import resource
 import signal
 import time
 
@@ -115,3 +116,19 @@ def test_worker_and_router_die_together(scene):
     assert pinned.read_until(b"\n") == b"still here"
     pinned.close()
     play.account()
+
+
+def test_a_router_that_cannot_be_started_is_tried_again(scene):
+    """Here because limpet has no room for one more file."""
+    play = scene(workers=2)
+    before = play.files()
+    pid, router = play.front.process.pid, play.router()
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, limits[1]))
+    os.kill(router, signal.SIGKILL)
+    play.front.wait_for("the router: cannot", count=3)
+    asked = play.ask()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    asked.answer()
+    play.account()
+    play.wait_files(before)

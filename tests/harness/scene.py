@@ -5,6 +5,8 @@ import itertools
 import json
 import os
 import pathlib
+import resource
+import signal
 import socket
 
 from harness import paths
@@ -132,6 +134,17 @@ class Scene:
 
     def router(self):
         return self.status()["router_pid"]
+
+    def limit_router_files(self, files):
+        """Replaces the router by one that may open so many files; returns its pid."""
+        supervisor, old = self.front.process.pid, self.router()
+        limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (files, limits[1]))
+        os.kill(old, signal.SIGKILL)
+        new = wait_until(lambda: self.router() not in (0, old) and self.router(), "another router")
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
+        self.get()
+        return new
 
     def files(self):
         """How many files limpet's processes have open, when nothing is under way: (supervisor, router)."""
