@@ -132,3 +132,20 @@ def test_a_router_that_cannot_be_started_is_tried_again(scene):
     asked.answer()
     play.account()
     play.wait_files(before)
+
+
+@pytest.mark.xfail(strict=True, reason="only the router has the sockets of those that wait")
+def test_those_that_wait_for_a_busy_worker_wait_on(scene):
+    """Their heads are read; the new router goes on with them."""
+    play = scene(workers=1, window=4, sticky=[{"cookie": "sid"}])
+    home = play.worker("0")
+    home.acknowledge(how="never")
+    sent = [play.ask() for _ in range(4)]
+    play.wait_slot("0", unacknowledged=4)
+    queued = [play.ask() for _ in range(4)]
+    play.wait_slot("0", unacknowledged=4, waiting=4)
+    kill_router(play)
+    home.acknowledge(how="at once")
+    for one in [*sent, *queued]:
+        one.answer()
+    play.account()

@@ -106,12 +106,19 @@ class Scene:
     # limpet.
 
     def control(self, command, **options):
+        """What the control socket answers. During an upgrade there is none for a moment."""
+        return wait_until(lambda: self.control_once(command, **options), f"control socket; log:\n{self.front.text()}")
+
+    def control_once(self, command, **options):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
-            connection.connect(str(self.front.control))
-            connection.sendall(json.dumps({"command": command, **options}).encode() + b"\n")
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        return json.loads(answer)
+            try:
+                connection.connect(str(self.front.control))
+                connection.sendall(json.dumps({"command": command, **options}).encode() + b"\n")
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            except (ConnectionError, FileNotFoundError):
+                return None
+        return json.loads(answer) if answer else None
 
     def status(self):
         return self.control("status")

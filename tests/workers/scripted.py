@@ -244,7 +244,7 @@ class Worker:
                     self.channel.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
                 except PermissionError:
                     pass
-            size = self.channel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 4
+            size = self.channel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
             self.channel.send(b"{\"type\":\"" + b"x" * (min(1 << 20, size) - 11) + b"\"}")
         else:
             raise ValueError(what)
