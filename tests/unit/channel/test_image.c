@@ -285,6 +285,8 @@ static const struct {
           START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "1", "4") IN_STEP "8=0 4=0"},
       {PROTOCOL_NODE_CLUSTER, 1,
           START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "1", "0") IN_STEP "8=0 4=0"},
+    {PROTOCOL_NODE_CLUSTER, 0,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "0", "0") IN_STEP "8=0 4=0"},
       {PROTOCOL_NODE_CLUSTER, 1,
           START("1", "0") NONE_PENDING "4=1 " MESSAGE("4", "1", "0") IN_STEP "8=0 4=0"},
       {PROTOCOL_NODE_CLUSTER, 0,
