@@ -1,6 +1,8 @@
 #include "stats/stats.h"
 
-#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <sys/mman.h>
 
 const struct counter_description counter_descriptions[COUNTER_COUNT] = {
@@ -9,26 +11,84 @@ const struct counter_description counter_descriptions[COUNTER_COUNT] = {
 #undef COUNTER_DESCRIPTION
 };
 
-static size_t stats_size(size_t slots_count)
+/* FNV-1a over all that tells one layout from another: sizes, and the counters' names in their order. */
+static uint64_t layout(void)
 {
-	return sizeof(struct stats) + slots_count * sizeof(struct slot_stats);
+	uint64_t hash = UINT64_C(14695981039346656037) ^ sizeof(struct stats) ^ (sizeof(struct slot_stats) << 32);
+
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		for (const char *c = counter_descriptions[i].name;; c++) {
+			hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+			if (!*c)
+				break;
+		}
+	return hash;
 }
 
-struct stats *stats_new(size_t slots_count)
+static struct stats *map(int fd)
 {
-	struct stats *stats = mmap(NULL, stats_size(slots_count), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct stats *stats = mmap(NULL, sizeof(struct stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	if (stats == MAP_FAILED)
+	return stats == MAP_FAILED ? NULL : stats;
+}
+
+struct stats *stats_new(int *fd)
+{
+	struct stats *stats = NULL;
+
+	*fd = memfd_create("limpet-stats", MFD_CLOEXEC);
+	if (*fd < 0)
 		return NULL;
-	stats->slots_count = slots_count;
+	if (ftruncate(*fd, sizeof(struct stats)) == 0)
+		stats = map(*fd);
+	if (!stats) {
+		close(*fd);
+		*fd = -1;
+		return NULL;
+	}
+	stats->layout = layout();
+	return stats;
+}
+
+struct stats *stats_attach(int fd)
+{
+	struct stat status;
+	struct stats *stats;
+
+	if (fstat(fd, &status) < 0 || status.st_size != sizeof(struct stats))
+		return NULL;
+	stats = map(fd);
+	if (stats && stats->layout != layout()) {
+		stats_free(stats);
+		return NULL;
+	}
 	return stats;
 }
 
 void stats_free(struct stats *stats)
 {
 	if (stats)
-		munmap(stats, stats_size(stats->slots_count));
+		munmap(stats, sizeof(*stats));
+}
+
+struct slot_stats *stats_take_slot(struct stats *stats)
+{
+	for (size_t i = 0; i < STATS_SLOTS_MAX; i++) {
+		struct slot_stats *slot = &stats->slots[i];
+
+		if (slot->used)
+			continue;
+		memset(slot, 0, sizeof(*slot));
+		slot->used = 1;
+		return slot;
+	}
+	return NULL;
+}
+
+void stats_release_slot(struct slot_stats *slot)
+{
+	if (slot)
+		slot->used = 0;
 }
 
 const char *slot_state_name(enum slot_state state)

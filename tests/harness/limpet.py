@@ -15,7 +15,7 @@ from harness import paths
 from harness.wait import wait_until
 
 MARK = "LIMPET_TEST_RUN"
-LISTENING = re.compile(r"listening on (\S+)(?: \(pool (\S+)\))?")
+LISTENING = re.compile(r"listening on (\S+)(?<!/udp)(?: \(pool (\S+)\))?$")
 READY = re.compile(r"pool (\S+): worker (\S+) \(pid (\d+)\) ready")
 
 Ready = collections.namedtuple("Ready", "pool slot pid")
@@ -175,6 +175,9 @@ class Limpet:
                               timeout=30, check=False)
         assert not check or done.returncode == 0, f"limpetctl {arguments}: {done.returncode}: {done.stderr}"
         return done.stdout if check else done
+
+    def status(self):
+        return json.loads(self.ctl("-j", "status"))
 
     # Its end.
 
