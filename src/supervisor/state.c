@@ -27,11 +27,11 @@ static json_t *make_listening(const struct listening *listening)
 {
 	char asked[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX];
 
-	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:s, s:s, s:s?, s:s?}", "id", (json_int_t)listening->id, "pool",
+	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:s, s:s, s:s?, s:s?, s:s?}", "id", (json_int_t)listening->id, "pool",
 	    listening->pool ? listening->pool->name : NULL, "fd", listening->fd, "type", listening->socket_type,
 	    "configured", listening->index != LINK_INDEX_WORKERS, "asked",
 	    address_format(&listening->asked, asked, sizeof(asked)), "address",
-	    address_format(&listening->address, address, sizeof(address)), "key", listening->key, "data",
+	    address_format(&listening->address, address, sizeof(address)), "name", listening->name, "key", listening->key, "data",
 	    listening->data);
 }
 

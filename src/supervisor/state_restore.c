@@ -169,6 +169,7 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 		    .socket_type = (int)integer(item, "type"),
 		    .configured = boolean(item, "configured"),
 		    .pool = pool ? pools_find(supervisor, pool) : NULL,
+		    .name = string(item, "name"),
 		    .key = string(item, "key"),
 		    .data = string(item, "data")};
 

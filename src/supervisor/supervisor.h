@@ -36,6 +36,7 @@ struct listening {
 	uint32_t index;       /* in config->listeners, or LINK_INDEX_WORKERS */
 	struct address address; /* where it really is */
 	struct address asked;   /* as configured */
+	char *name;           /* configured: the listener's */
 	char *key;            /* LINK_INDEX_WORKERS: the workers' name for it */
 	char *data;           /* what the first worker that asked gave with it */
 };
@@ -50,6 +51,7 @@ struct supervised_slot {
 	struct process *incoming; /* will take over when it is ready; NULL: none */
 	uint32_t generation;
 	unsigned failures;        /* in a row */
+	bool stable;              /* the last one was ready for long: its end is the first failure */
 	bool outdated;            /* to be replaced by a new generation */
 	ev_timer restart_timer;
 };
