@@ -274,22 +274,61 @@ static int open_socket(const struct address *address)
 	return result ? result : fd;
 }
 
-int control_open(struct supervisor *supervisor)
+static void remove_path(const struct address *address)
+{
+	if (address->un.sun_path[0])
+		unlink(address->un.sun_path);
+}
+
+/* The former socket, if it has this address; else it is closed. */
+static int keep_socket(int former, const struct address *address)
+{
+	struct address own = {.length = sizeof(own.un)};
+
+	if (former < 0)
+		return -1;
+	if (getsockname(former, &own.sa, &own.length) == 0 && address_family(&own) == AF_UNIX) {
+		if (address && address_equal(&own, address))
+			return former;
+		remove_path(&own);
+	}
+	close(former);
+	return -1;
+}
+
+static int find_socket(struct address *address, const char *path, int former, const char **why)
+{
+	int fd, result = address_parse(address, path, why);
+
+	if (result == 0 && address_family(address) != AF_UNIX)
+		result = -EAFNOSUPPORT;
+	fd = keep_socket(former, result < 0 ? NULL : address);
+	if (result < 0)
+		return result;
+	return fd < 0 ? open_socket(address) : fd;
+}
+
+int control_fd(const struct supervisor *supervisor)
+{
+	return supervisor->control ? supervisor->control->io.fd : -1;
+}
+
+int control_open(struct supervisor *supervisor, int former)
 {
 	const char *path = supervisor->config->control, *why = NULL;
 	struct control *control;
 	int fd;
 
-	if (!path)
+	if (!path) {
+		keep_socket(former, NULL);
 		return 0;
+	}
 	control = calloc(1, sizeof(*control));
 	if (!control)
 		return -ENOMEM;
 	control->supervisor = supervisor;
 	TAILQ_INIT(&control->clients);
-	fd = address_parse(&control->address, path, &why);
-	if (fd == 0)
-		fd = address_family(&control->address) == AF_UNIX ? open_socket(&control->address) : -EAFNOSUPPORT;
+	fd = find_socket(&control->address, path, former, &why);
 	if (fd < 0) {
 		log_error("control socket %s: %s", path, why ? why : strerror(-fd));
 		free(control);
@@ -312,8 +351,7 @@ void control_close(struct supervisor *supervisor)
 		client_free(TAILQ_FIRST(&control->clients));
 	ev_io_stop(supervisor->loop, &control->io);
 	close(control->io.fd);
-	if (control->address.un.sun_path[0])
-		unlink(control->address.un.sun_path);
+	remove_path(&control->address);
 	free(control);
 	supervisor->control = NULL;
 }

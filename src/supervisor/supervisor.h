@@ -100,6 +100,7 @@ struct supervisor {
 	ev_timer idle_timer;
 	bool reload_wanted;            /* came during a succession */
 	struct control *control;
+	int former_control;            /* the control socket that the binary before an upgrade left; -1: none */
 	ev_signal signals[6];
 	double started;
 	bool was_ready;
