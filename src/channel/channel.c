@@ -34,7 +34,7 @@ static const struct channel_protocol *protocol_of(enum protocol protocol)
 	}
 }
 
-struct channel *channel_new(enum protocol protocol, enum flavour flavour, int fd, unsigned window,
+struct channel *channel_make(enum protocol protocol, enum flavour flavour, int fd,
     const struct channel_events *events, void *owner)
 {
 	struct channel *channel = calloc(1, sizeof(*channel));
@@ -49,9 +49,18 @@ struct channel *channel_new(enum protocol protocol, enum flavour flavour, int fd
 	channel->events = events;
 	channel->owner = owner;
 	output_init(&channel->output);
+	return channel;
+}
+
+struct channel *channel_new(enum protocol protocol, enum flavour flavour, int fd, unsigned window,
+    const struct channel_events *events, void *owner)
+{
+	struct channel *channel = channel_make(protocol, flavour, fd, events, owner);
+
+	if (!channel)
+		return NULL;
 	if (pending_init(&channel->pending, window, channel_random()) < 0 ||
 	    channel->protocol->start(channel, window) < 0) {
-		channel->protocol = NULL;
 		channel_free(channel);
 		return NULL;
 	}
@@ -62,7 +71,7 @@ void channel_free(struct channel *channel)
 {
 	if (!channel)
 		return;
-	if (channel->protocol)
+	if (channel->state)
 		channel->protocol->stop(channel);
 	output_deinit(&channel->output);
 	pending_deinit(&channel->pending);
@@ -84,13 +93,27 @@ void channel_fail(struct channel *channel, int error, const char *reason)
 	channel->events->failed(channel->owner, error, reason);
 }
 
-void channel_break(struct channel *channel, int error, const char *reason)
+const char *channel_break_reason(int error)
+{
+	switch (error) {
+	case 0:
+		return "end of file";
+	case -ENOBUFS:
+		return "the worker does not read its messages";
+	case -ENOMEM:
+		return "out of memory";
+	default:
+		return "write failed";
+	}
+}
+
+void channel_break(struct channel *channel, int error)
 {
 	if (channel->broken)
 		return;
 	channel->broken = true;
 	channel->error = error;
-	channel->reason = reason;
+	channel->reason = channel_break_reason(error);
 	/* Wakes the owner's poll, whatever the worker does. What the worker had sent can still be read. */
 	shutdown(channel->fd, SHUT_RDWR);
 }
@@ -109,9 +132,9 @@ static void write_failed(struct channel *channel, int error)
 {
 	/* A worker that is gone is told by the end of the stream, after what it still said. */
 	if (error == -EPIPE || error == -ECONNRESET)
-		channel_break(channel, 0, "end of file");
+		channel_break(channel, 0);
 	else
-		channel_break(channel, error, "write failed");
+		channel_break(channel, error);
 }
 
 /* Writes the rest of the first message. True if it went whole. */
@@ -169,10 +192,8 @@ int channel_post(struct channel *channel, const char *bytes, size_t length, int 
 		return -EPIPE;
 	}
 	error = output_append(&channel->output, bytes, length, fd, kind, number);
-	if (error == -ENOBUFS)
-		channel_break(channel, error, "the worker does not read its messages");
-	else if (error)
-		channel_break(channel, error, "out of memory");
+	if (error)
+		channel_break(channel, error);
 	else
 		channel_flush(channel);
 	return error;
@@ -196,7 +217,7 @@ int channel_send_now(struct channel *channel, const char *bytes, size_t length, 
 		int error = output_prepend(&channel->output, bytes, length, -1, 0, 0);
 
 		if (error) {
-			channel_break(channel, error, "out of memory");
+			channel_break(channel, error);
 			return error;
 		}
 		channel->output.first->sent = (size_t)sent;

@@ -44,11 +44,13 @@ struct channel_listen {
  * The owner must not free the channel inside a callback. */
 struct channel_events {
 	void (*listen)(void *owner, const struct channel_listen *listen);
-	/* The server `key`, answered before without an error, accepts connections now. */
+	/* The server `key`, answered before without an error, accepts connections now. A channel over a socket that a
+	 * predecessor used may name a server that the predecessor answered for: ignore keys that you do not know. */
 	void (*listening)(void *owner, const char *key);
 	/* The server `key` was closed by the application. */
 	void (*closed_server)(void *owner, const char *key);
-	/* The worker takes connections. For node-cluster this comes with the first listening(). At most once. */
+	/* The worker takes connections. For node-cluster this comes with the first listening() of a stream server, for
+	 * workers of node-ipc that never listen as soon as their event loop runs. At most once. */
 	void (*ready)(void *owner);
 	void (*acknowledged)(void *owner, uint32_t id);
 	void (*refused)(void *owner, uint32_t id);
@@ -66,14 +68,16 @@ struct channel_events {
 struct channel_connection {
 	uint32_t id;            /* the owner's; must not be in use on this channel */
 	int fd;                 /* borrowed: the owner keeps its copy until acknowledged() */
-	const char *server_key; /* node-cluster: which of the worker's servers; others: NULL */
+	const char *server_key; /* node-cluster: which of the worker's servers, not checked; others: NULL */
 	const char *listener;   /* name of the listener */
 	const struct address *client; /* the client address */
 	const char *key_source; /* "ip", "cookie", ... */
 };
 
-/* Makes a channel over fd, which is consumed (closed by channel_free), also on failure. window: the most hand-offs that may
- * be unacknowledged, 1 to 65535. events and owner are borrowed and must outlive the channel.
+/* Makes a channel over fd, which is consumed (closed by channel_free), also on failure. A predecessor may have used the same
+ * socket: answers to its hand-offs are ignored. The Node protocols send a first probe at once (a socket(AF_UNIX) is made for
+ * each), and no connection before it was answered, which a worker does when its event loop runs. window: the most hand-offs
+ * that may be unacknowledged, 1 to 65535. events and owner are borrowed and must outlive the channel.
  * fd: SOCK_STREAM for the Node protocols, SOCK_SEQPACKET for limpet. NULL: out of memory. */
 struct channel *channel_new(enum protocol protocol, enum flavour flavour, int fd, unsigned window,
     const struct channel_events *events, void *owner);
@@ -92,13 +96,15 @@ void channel_readable(struct channel *channel);
 /* Sends what is queued, as far as the socket takes it. */
 void channel_writable(struct channel *channel);
 
-/* Could channel_send_connection() be tried now: window not full, byte rule kept, nothing queued before it, not failed? */
+/* Could channel_send_connection() be tried now: window not full, byte rule kept, nothing queued before it, not draining or
+ * leaving, not failed? It becomes so again with acknowledged(), refused(), alive(), or in channel_writable(). */
 bool channel_can_send(const struct channel *channel);
 
 /* Sends a connection. Never queues: it is sent whole, or not at all.
- * Returns 0; -EAGAIN (window, byte rule, or socket full: try again after an acknowledgement or channel_writable());
- * -ETOOMANYREFS (the kernel's limit of fds under way); -EINVAL (unknown server_key, or the key is too long);
- * another negative errno if the channel is over. */
+ * Returns 0; -EAGAIN (window, byte rule, or socket full: try again when channel_can_send());
+ * -ETOOMANYREFS (the kernel's limit of fds under way, told by no event: try again later); -EINVAL (no server_key, or it is
+ * too long); -EPIPE or another negative errno if the channel drains, the worker leaves, or the channel is over.
+ * A server_key that the worker has closed, or never had, is answered with refused(). */
 int channel_send_connection(struct channel *channel, const struct channel_connection *connection);
 
 /* Answers a listen request: error 0, or a positive errno for the worker. sockname: where the listener really is. fd: a UDP
@@ -111,7 +117,9 @@ int channel_answer_listen(struct channel *channel, uint64_t request, int error, 
 /* Tells the worker to finish: it closes its servers, keeps its open connections and exits when they are gone. Idempotent. */
 int channel_drain(struct channel *channel);
 
-/* Asks for an alive() as soon as the worker's event loop runs. At most one is under way: further calls do nothing. */
+/* Asks for an alive() as soon as the worker's event loop runs. At most one is under way: further calls do nothing, except
+ * that the Node protocols send again a first probe that did not arrive (the worker had no free fd): so probe a worker that
+ * stays silent. 0, -EPIPE, -ENOMEM, or the errno of socket(). */
 int channel_probe(struct channel *channel);
 
 /* Hand-offs sent and not answered. */
@@ -120,7 +128,39 @@ size_t channel_unacknowledged(const struct channel *channel);
 /* Lists their ids in the order sent: *cursor starts at 0. False at the end. */
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id);
 
-/* Bytes and messages skipped because they were the application's own or not understood; for the log and counters. */
+/* What a channel knows, as bytes and fds that can be passed to another process that has a copy of its socket. Valid for a
+ * short time only, and only for a limpet that writes the same version of it. */
+struct channel_image {
+	unsigned char *bytes;
+	size_t length;
+	int *fds;
+	size_t fds_count;
+};
+
+/* The most that an image has. Usual are some hundred bytes and no fd. */
+#define CHANNEL_IMAGE_BYTES_MAX (2 * 1024 * 1024)
+#define CHANNEL_IMAGE_FDS_MAX 2048
+
+/* Writes down what a channel knows, not from within a callback. The channel must not be used afterwards but for
+ * channel_free(), or the worker gets answers twice. The image's arrays are the caller's; the fds in it are borrowed from the
+ * channel, and with it they go. On failure the image is empty and the channel can still be used.
+ * 0, -ENOMEM, -EPIPE (it has failed), or -ENOBUFS (more than the most above). */
+int channel_save(struct channel *channel, struct channel_image *image);
+
+/* Frees the arrays, not the fds. An empty image ({0}) is allowed. */
+void channel_image_free(struct channel_image *image);
+
+/* As channel_new(), going on where the image ends: a socket that another channel was saved from is this one's. Hand-offs
+ * under way keep their ids, listen requests their numbers. No callback comes before channel_readable(), and none comes again
+ * that the owner of the saved channel was told (ready, leaving). fd is consumed, and so are the image's fds, also on
+ * failure; its arrays are borrowed. window may be another than the saved one's: with more hand-offs under way than that, none
+ * is sent until enough were answered.
+ * The image is checked, as it comes from another process; that the fds are what they should be is not.
+ * NULL with *error -ENOMEM, or -EPROTO: malformed, of another version, or of another protocol. */
+struct channel *channel_restore(enum protocol protocol, enum flavour flavour, int fd, unsigned window,
+    const struct channel_events *events, void *owner, const struct channel_image *image, int *error);
+
+/* Messages skipped because they were the application's own or not understood; for the log and counters. */
 uint64_t channel_skipped(const struct channel *channel);
 
 #endif

@@ -3,6 +3,7 @@
 #define LIMPET_CHANNEL_CHANNEL_PRIVATE_H
 
 #include "channel/channel.h"
+#include "channel/image.h"
 #include "channel/output.h"
 #include "channel/pending.h"
 
@@ -11,9 +12,14 @@
 
 /* What a protocol does. Errors as in channel.h. Those marked optional may be NULL. */
 struct channel_protocol {
-	/* Allocates channel->state. On failure stop() is not called. */
+	/* Allocates channel->state. stop() is called if that is set, also after a failure. */
 	int (*start)(struct channel *channel, unsigned window);
 	void (*stop)(struct channel *channel);
+	/* The protocol's part of an image. restore() takes the place of start(); what it cannot do is left in
+	 * image->error. The parts before it have been restored, and may be checked. */
+	void (*save)(const struct channel *channel, struct image_writer *image);
+	void (*restore)(struct channel *channel, unsigned window, struct image_reader *image);
+	unsigned char image_code; /* stands for the protocol in an image */
 	void (*readable)(struct channel *channel);
 	bool (*can_send)(const struct channel *channel); /* optional; what channel_can_send() asks besides */
 	int (*send_connection)(struct channel *channel, const struct channel_connection *connection);
@@ -54,11 +60,18 @@ extern const struct channel_protocol node_cluster_protocol;
 extern const struct channel_protocol node_ipc_protocol;
 extern const struct channel_protocol native_protocol;
 
+/* A channel with neither state nor pending. fd: consumed. NULL: out of memory. */
+struct channel *channel_make(enum protocol protocol, enum flavour flavour, int fd,
+    const struct channel_events *events, void *owner);
+
 /* The channel is over, from within channel_readable() or channel_writable(): tells the owner, once. */
 void channel_fail(struct channel *channel, int error, const char *reason);
 
 /* The channel is over, from anywhere: the owner is told in the next channel_readable(). */
-void channel_break(struct channel *channel, int error, const char *reason);
+void channel_break(struct channel *channel, int error);
+
+/* The reason for an error of channel_break(). */
+const char *channel_break_reason(int error);
 
 /* Reading ended: 0 at the end of the stream, or a negative errno. */
 void channel_read_ended(struct channel *channel, int error);

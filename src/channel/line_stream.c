@@ -85,3 +85,23 @@ int line_stream_feed(
 	}
 	return 0;
 }
+
+void line_stream_save(const struct line_stream *stream, struct image_writer *image)
+{
+	image_put(image, 1, stream->cut);
+	image_put_block(image, stream->kept, stream->length);
+}
+
+int line_stream_restore(struct line_stream *stream, struct image_reader *image)
+{
+	bool cut = image_get(image, 1, 1);
+	size_t length;
+	const char *bytes = image_get_block(image, cut ? LINE_HEAD_BYTES : LINE_MAX_BYTES, &length);
+
+	if (!bytes || (cut && length != LINE_HEAD_BYTES) || memchr(bytes, '\n', length))
+		return image_reject(image);
+	if (keep(stream, bytes, length) < 0)
+		image->error = -ENOMEM;
+	stream->cut = cut;
+	return image->error;
+}

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "channel/image.h"
+
 #define LINE_MAX_BYTES 65536
 #define LINE_HEAD_BYTES 64
 
@@ -24,6 +26,10 @@ typedef bool line_callback(void *context, const char *line, size_t length, bool 
 
 void line_stream_init(struct line_stream *stream);
 void line_stream_deinit(struct line_stream *stream);
+
+/* The line so far to an image, and from it to a new stream; see image.h. Returns image->error. */
+void line_stream_save(const struct line_stream *stream, struct image_writer *image);
+int line_stream_restore(struct line_stream *stream, struct image_reader *image);
 
 /* Calls back for every line that ends in these bytes. If the callback stops it, the rest of the bytes is
  * dropped. 0 or -ENOMEM. */

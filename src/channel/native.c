@@ -205,6 +205,33 @@ static int native_start(struct channel *channel, unsigned window)
 	return 0;
 }
 
+static void native_save(const struct channel *channel, struct image_writer *image)
+{
+	const struct native *native = channel->state;
+
+	image_put(image, 4, native->ping);
+	image_put(image, 1, native->pinging);
+}
+
+static void native_restore(struct channel *channel, unsigned window, struct image_reader *image)
+{
+	struct native *native;
+
+	/* What is queued goes out as it is: datagrams that are sent whole, without an fd. */
+	for (const struct output_message *queued = channel->output.first; queued; queued = queued->next)
+		if (queued->kind || queued->fd >= 0 || queued->sent || queued->length > DATAGRAM_MAX)
+			image_reject(image);
+	if (image->error)
+		return;
+	if (native_start(channel, window) < 0) {
+		image->error = -ENOMEM;
+		return;
+	}
+	native = channel->state;
+	native->ping = (uint32_t)image_get(image, 4, ID_MAX);
+	native->pinging = image_get(image, 1, 1);
+}
+
 static void native_stop(struct channel *channel)
 {
 	free(channel->state);
@@ -213,6 +240,9 @@ static void native_stop(struct channel *channel)
 const struct channel_protocol native_protocol = {
     .start = native_start,
     .stop = native_stop,
+    .save = native_save,
+    .restore = native_restore,
+    .image_code = 3,
     .readable = native_readable,
     .send_connection = native_send,
     .drain = native_drain,

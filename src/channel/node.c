@@ -226,12 +226,17 @@ static void handle_acknowledged(struct channel *channel, bool arrived)
 	}
 }
 
+/* One of ours: the latest probe, or one shortly before it whose acknowledgement was enough. */
+static bool is_probe(const struct node *node, uint64_t seq)
+{
+	return seq >= 0x80000000u && seq <= UINT32_MAX && ((node->probe - (uint32_t)seq) & 0x7fffffff) < 1000;
+}
+
 static void numbered_answer(struct channel *channel, uint64_t seq, bool accepted)
 {
 	struct node *node = node_of(channel);
 
-	if (seq >= 0x80000000u) {
-		/* Later probes were acknowledged before. */
+	if (is_probe(node, seq)) {
 		if (seq == node->probe && !node->in_step && node->count)
 			come_in_step(channel);
 	} else if (node->dialect->ack_is_enough || !channel_answered(channel, seq, accepted)) {
@@ -384,14 +389,17 @@ bool node_seq(const json_t *message, uint64_t *seq)
 
 /* ---- life ---- */
 
-int node_start(struct channel *channel, unsigned window, const struct node_dialect *dialect, size_t size)
+/* handles: that many may be under way already. */
+static int make(struct channel *channel, unsigned window, const struct node_dialect *dialect, size_t size,
+    uint32_t handles)
 {
 	struct node *node = calloc(1, size);
 	uint32_t places = 1;
 
 	if (!node)
 		return -ENOMEM;
-	while (places < window + 2 * HANDLES_EXTRA)
+	node->handles_max = window + 2 * HANDLES_EXTRA;
+	while (places < node->handles_max || places < handles)
 		places *= 2;
 	node->handles = calloc(places, sizeof(*node->handles));
 	if (!node->handles) {
@@ -400,10 +408,19 @@ int node_start(struct channel *channel, unsigned window, const struct node_diale
 	}
 	node->dialect = dialect;
 	node->handles_mask = places - 1;
-	node->handles_max = window + 2 * HANDLES_EXTRA;
-	node->probe = channel_random();
 	line_stream_init(&node->lines);
 	channel->state = node;
+	return 0;
+}
+
+int node_start(struct channel *channel, unsigned window, const struct node_dialect *dialect, size_t size)
+{
+	int error = make(channel, window, dialect, size, 0);
+	struct node *node = node_of(channel);
+
+	if (error)
+		return error;
+	node->probe = channel_random();
 	if (queue_probe(channel) < 0)
 		node->probe_lost = node->probing = true;
 	channel_flush(channel);
@@ -417,4 +434,99 @@ void node_stop(struct channel *channel)
 	line_stream_deinit(&node->lines);
 	free(node->handles);
 	free(node);
+}
+
+/* ---- handing over ---- */
+
+enum {
+	IMAGE_IN_STEP = 1,
+	IMAGE_PROBING = 2,
+	IMAGE_PROBE_LOST = 4,
+	IMAGE_ALIVE_WANTED = 8,
+	IMAGE_FLAGS = 15,
+};
+
+/* Bytes of a handle in an image. */
+#define IMAGE_HANDLE 13
+
+void node_save(const struct channel *channel, struct image_writer *image)
+{
+	const struct node *node = node_of(channel);
+
+	image_put(image, 1,
+	    (node->in_step ? IMAGE_IN_STEP : 0) | (node->probing ? IMAGE_PROBING : 0) |
+	        (node->probe_lost ? IMAGE_PROBE_LOST : 0) | (node->alive_wanted ? IMAGE_ALIVE_WANTED : 0));
+	image_put(image, 4, node->probe);
+	image_put(image, 4, unread(node));
+	image_put(image, 4, node->count);
+	for (uint32_t i = 0; i < node->count; i++) {
+		const struct node_handle *handle = &node->handles[(node->first + i) & node->handles_mask];
+
+		image_put(image, 4, handle->end - node->read);
+		image_put(image, 1, handle->kind);
+		image_put(image, 8, handle->number);
+	}
+	line_stream_save(&node->lines, image);
+}
+
+static void restore_handles(struct node *node, struct image_reader *image, uint32_t count)
+{
+	uint64_t end = node->read;
+
+	for (; node->count < count && !image->error; node->count++) {
+		struct node_handle *handle = &node->handles[node->count];
+
+		handle->end = image_get(image, 4, node->written);
+		handle->kind = (enum node_kind)image_get(image, 1, NODE_PROBE);
+		handle->number = image_get(image, 8, NODE_INTEGER_MAX);
+		/* Before the channel is in step, nothing else than probes is sent with an fd. */
+		if (handle->end <= end || handle->kind == NODE_PLAIN ||
+		    (!node->in_step && handle->kind != NODE_PROBE))
+			image_reject(image);
+		end = handle->end;
+	}
+}
+
+/* What is queued goes out as it is: each handle with its fd, and nothing else with one. */
+static void check_queue(const struct channel *channel, struct image_reader *image)
+{
+	for (const struct output_message *queued = channel->output.first; queued; queued = queued->next) {
+		bool with_fd = queued->kind == NODE_SHARED || queued->kind == NODE_PROBE;
+
+		if ((queued->kind != NODE_PLAIN && !with_fd) ||
+		    (queued->fd >= 0) != (with_fd && !queued->sent) || queued->length > NODE_MESSAGE_MAX ||
+		    queued->number > NODE_INTEGER_MAX || queued->bytes[queued->length - 1] != '\n')
+			image_reject(image);
+	}
+}
+
+int node_restore(struct channel *channel, unsigned window, const struct node_dialect *dialect, size_t size,
+    struct image_reader *image)
+{
+	unsigned flags = (unsigned)image_get(image, 1, IMAGE_FLAGS);
+	uint32_t probe = (uint32_t)image_get(image, 4, UINT32_MAX);
+	uint32_t written = (uint32_t)image_get(image, 4, NODE_BYTES_MAX + NODE_BYTES_RESERVE);
+	uint32_t count = image_get_count(image, IMAGE_HANDLE);
+	struct node *node;
+
+	check_queue(channel, image);
+	/* Each has bytes of its own. Out of step, there is always a probe to wait for, and no hand-off. */
+	if (count > written ||
+	    (!(flags & IMAGE_IN_STEP) && (!(flags & IMAGE_PROBING) || channel->pending.count)))
+		image_reject(image);
+	if (image->error)
+		return image->error;
+	if (make(channel, window, dialect, size, count) < 0) {
+		image->error = -ENOMEM;
+		return image->error;
+	}
+	node = node_of(channel);
+	node->in_step = flags & IMAGE_IN_STEP;
+	node->probing = flags & IMAGE_PROBING;
+	node->probe_lost = flags & IMAGE_PROBE_LOST;
+	node->alive_wanted = flags & IMAGE_ALIVE_WANTED;
+	node->probe = probe;
+	node->written = written;
+	restore_handles(node, image, count);
+	return line_stream_restore(&node->lines, image);
 }

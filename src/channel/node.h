@@ -82,6 +82,10 @@ struct node {
 /* The protocol's own state goes behind: size bytes, at least a struct node, zeroed. */
 int node_start(struct channel *channel, unsigned window, const struct node_dialect *dialect, size_t size);
 void node_stop(struct channel *channel);
+void node_save(const struct channel *channel, struct image_writer *image);
+/* In place of node_start(). Returns image->error; without one channel->state is as node_start() leaves it. */
+int node_restore(struct channel *channel, unsigned window, const struct node_dialect *dialect, size_t size,
+    struct image_reader *image);
 void node_readable(struct channel *channel);
 bool node_can_send(const struct channel *channel);
 int node_drain(struct channel *channel);

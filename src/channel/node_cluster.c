@@ -253,10 +253,10 @@ static int answer_listen(struct channel *channel, uint64_t request, int error, c
 	return result;
 }
 
+static const struct node_dialect dialect = {.message = on_message};
+
 static int start(struct channel *channel, unsigned window)
 {
-	static const struct node_dialect dialect = {.message = on_message};
-
 	return node_start(channel, window, &dialect, sizeof(struct cluster));
 }
 
@@ -269,9 +269,101 @@ static void stop(struct channel *channel)
 	node_stop(channel);
 }
 
+/* Bytes of a server in an image, less its key and data. */
+#define IMAGE_SERVER 27
+
+static void save(const struct channel *channel, struct image_writer *image)
+{
+	const struct cluster *cluster = cluster_of(channel);
+
+	node_save(channel, image);
+	image_put(image, 8, cluster->last_request);
+	image_put(image, 4, cluster->servers_count);
+	for (const struct server *server = cluster->servers; server; server = server->next) {
+		image_put(image, 8, server->request);
+		image_put(image, 8, server->seq);
+		image_put(image, 1, server->socket_type == SOCK_DGRAM);
+		image_put(image, 2, server->port);
+		image_put_block(image, server->key, strlen(server->key));
+		image_put_block(image, server->data, server->data ? strlen(server->data) : 0);
+	}
+}
+
+static bool is_known(struct cluster *cluster, uint64_t request, const char *key)
+{
+	for (const struct server *server = cluster->servers; server; server = server->next)
+		if (request && server->request == request)
+			return true;
+	return *find_key(cluster, key);
+}
+
+/* JSON text on one line, as a worker's data is. */
+static bool is_data(const char *data, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)data[i] < ' ')
+			return false;
+	return true;
+}
+
+/* Puts it behind the others. */
+static void restore_server(struct cluster *cluster, struct image_reader *image, struct server **end)
+{
+	uint64_t request = image_get(image, 8, cluster->last_request);
+	uint64_t seq = image_get(image, 8, NODE_INTEGER_MAX);
+	int type = image_get(image, 1, 1) ? SOCK_DGRAM : SOCK_STREAM;
+	uint16_t port = (uint16_t)image_get(image, 2, UINT16_MAX);
+	size_t key_length, data_length;
+	const char *key = image_get_block(image, CHANNEL_KEY_MAX, &key_length);
+	const char *data = image_get_block(image, CHANNEL_DATA_MAX, &data_length);
+	struct server *server;
+
+	if (image->error || memchr(key, '\0', key_length) || !is_data(data, data_length) ||
+	    (data_length && !request)) {
+		image_reject(image);
+		return;
+	}
+	server = calloc(1, sizeof(*server) + key_length + 1);
+	if (!server) {
+		image->error = -ENOMEM;
+		return;
+	}
+	*server = (struct server){.request = request, .seq = seq, .socket_type = type, .port = port};
+	memcpy(server->key, key, key_length);
+	if (is_known(cluster, request, server->key))
+		image_reject(image);
+	if (data_length && !(server->data = strndup(data, data_length)))
+		image->error = -ENOMEM;
+	*end = server;
+	cluster->servers_count++;
+}
+
+static void restore(struct channel *channel, unsigned window, struct image_reader *image)
+{
+	struct cluster *cluster;
+	struct server **end;
+	uint32_t count;
+
+	if (node_restore(channel, window, &dialect, sizeof(*cluster), image))
+		return;
+	cluster = cluster_of(channel);
+	cluster->last_request = image_get(image, 8, NODE_INTEGER_MAX);
+	count = image_get_count(image, IMAGE_SERVER);
+	if (count > SERVERS_MAX)
+		image_reject(image);
+	for (end = &cluster->servers; count && !image->error; count--) {
+		restore_server(cluster, image, end);
+		if (*end)
+			end = &(*end)->next;
+	}
+}
+
 const struct channel_protocol node_cluster_protocol = {
     .start = start,
     .stop = stop,
+    .save = save,
+    .restore = restore,
+    .image_code = 1,
     .readable = node_readable,
     .can_send = node_can_send,
     .send_connection = send_connection,

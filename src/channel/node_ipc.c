@@ -119,7 +119,7 @@ static int send_connection(struct channel *channel, const struct channel_connect
 	return node_send_handle(channel, &text, connection->id, connection->fd);
 }
 
-static int start(struct channel *channel, unsigned window)
+static const struct node_dialect *dialect_of(enum flavour flavour)
 {
 	static const struct node_dialect with_application = {.message = on_message,
 	    .application = on_application,
@@ -127,14 +127,27 @@ static int start(struct channel *channel, unsigned window)
 	    .ack_is_enough = true};
 	static const struct node_dialect plain = {
 	    .message = on_message, .in_step = on_in_step, .ack_is_enough = true};
-	bool talks = channel->flavour == FLAVOUR_STICKY_SESSION || channel->flavour == FLAVOUR_SOCKET_IO;
+	bool talks = flavour == FLAVOUR_STICKY_SESSION || flavour == FLAVOUR_SOCKET_IO;
 
-	return node_start(channel, window, talks ? &with_application : &plain, sizeof(struct node));
+	return talks ? &with_application : &plain;
+}
+
+static int start(struct channel *channel, unsigned window)
+{
+	return node_start(channel, window, dialect_of(channel->flavour), sizeof(struct node));
+}
+
+static void restore(struct channel *channel, unsigned window, struct image_reader *image)
+{
+	node_restore(channel, window, dialect_of(channel->flavour), sizeof(struct node), image);
 }
 
 const struct channel_protocol node_ipc_protocol = {
     .start = start,
     .stop = node_stop,
+    .save = node_save,
+    .restore = restore,
+    .image_code = 2,
     .readable = node_readable,
     .can_send = node_can_send,
     .send_connection = send_connection,

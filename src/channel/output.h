@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "channel/image.h"
+
 /* Bytes that may wait, each message counted with OUTPUT_OVERHEAD: a worker that lets more wait does not read.
  */
 #define OUTPUT_MAX (256 * 1024)
@@ -37,5 +39,10 @@ int output_prepend(
     struct output *output, const char *bytes, size_t length, int fd, int kind, uint64_t number);
 
 void output_drop_first(struct output *output);
+
+/* To an image, and from it to an empty queue; see image.h. Of the kinds and numbers nothing is checked.
+ * Returns image->error. */
+void output_save(const struct output *output, struct image_writer *image);
+int output_restore(struct output *output, struct image_reader *image);
 
 #endif

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "channel/image.h"
+
 struct pending_entry;
 
 struct pending {
@@ -27,6 +29,11 @@ struct pending {
 /* window: 1 to 65535. 0 or -ENOMEM. */
 int pending_init(struct pending *pending, unsigned window, uint32_t first_seq);
 void pending_deinit(struct pending *pending);
+
+/* To an image, and from it in place of pending_init(); see image.h. The seqs stay, also with another window.
+ * Returns image->error. */
+void pending_save(const struct pending *pending, struct image_writer *image);
+int pending_restore(struct pending *pending, unsigned window, struct image_reader *image);
 
 bool pending_full(const struct pending *pending);
 

@@ -69,6 +69,8 @@ struct pool_config {
 	uint64_t kill_timeout;
 	uint64_t stuck_timeout;
 	enum on_down on_down;
+	unsigned surge;       /* workers of a new generation that may start at a time */
+	unsigned max_retired; /* workers that may finish old connections at a time */
 	uint64_t hold;
 	unsigned window;
 	unsigned queue;

@@ -128,7 +128,8 @@ const struct key keys[] = {
     {KEYS_POOL, "group", KEY_STRING, POOL(group), .min = 1, .max = 255,
         .help = "Group that workers run as; without it the user's"},
     {KEYS_POOL, "start_timeout", KEY_DURATION, POOL(start_timeout), "30s", 100, HOUR,
-        .help = "How long a worker may take from its start until it is ready"},
+        .help = "How long a worker may take from its start until it is ready; past it that is reported, and clients no longer "
+            "wait for the pool's first worker"},
     {KEYS_POOL, "drain_timeout", KEY_DURATION, POOL(drain_timeout), "5m", 0, 30 * DAY,
         .help = "How long a worker may keep its open connections when it is replaced or stopped"},
     {KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
@@ -137,6 +138,12 @@ const struct key keys[] = {
         .help =
             "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
             "until it answers"},
+    {KEYS_POOL, "surge", KEY_INTEGER, POOL(surge), "1", 1, 1024,
+        .help = "How many workers of a new generation a rolling restart starts at a time"},
+    {KEYS_POOL, "max_retired", KEY_INTEGER, POOL(max_retired), "64", 1, 10000,
+        .help =
+            "How many workers of old generations may finish their connections at a time; past it the oldest "
+            "are ended"},
     {KEYS_POOL, "on_down", KEY_CHOICE, POOL(on_down), "hold", .choices = on_down_choices,
         .help =
             "What a client gets whose worker is down: hold waits for it, next takes the next choice, reject "

@@ -19,8 +19,7 @@
 /* An id is the place in the table of all connections and, above it, how often the place was used: an answer to a hand-off
  * that is long over finds nothing. */
 #define INDEX_BITS 20
-#define CHUNK_SIZE 256
-#define CHUNKS_MAX ((1u << INDEX_BITS) / CHUNK_SIZE)
+#define CHUNKS_MAX ((1u << INDEX_BITS) / CONNECTION_CHUNK)
 
 #define LINGER_SECONDS 1.0
 #define LINGERING_MAX 1024
@@ -30,6 +29,7 @@
 void connections_init(struct router *router)
 {
 	TAILQ_INIT(&router->unused);
+	TAILQ_INIT(&router->restored);
 	TAILQ_INIT(&router->lingering);
 }
 
@@ -43,11 +43,11 @@ static int add_chunk(struct router *router)
 	if (!chunks)
 		return -ENOMEM;
 	router->chunks = chunks;
-	chunk = calloc(CHUNK_SIZE, sizeof(*chunk));
+	chunk = calloc(CONNECTION_CHUNK, sizeof(*chunk));
 	if (!chunk)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < CHUNK_SIZE; i++) {
-		chunk[i].id = router->chunks_count * CHUNK_SIZE + i;
+	for (uint32_t i = 0; i < CONNECTION_CHUNK; i++) {
+		chunk[i].id = router->chunks_count * CONNECTION_CHUNK + i;
 		chunk[i].fd = -1;
 		TAILQ_INSERT_TAIL(&router->unused, &chunk[i], entry);
 	}
@@ -55,20 +55,37 @@ static int add_chunk(struct router *router)
 	return 0;
 }
 
+static struct connection *take_unused(struct router *router, struct connection *connection, uint32_t id)
+{
+	TAILQ_REMOVE(&router->unused, connection, entry);
+	memset(connection, 0, sizeof(*connection));
+	connection->id = id;
+	connection->fd = -1;
+	connection->router = router;
+	return connection;
+}
+
 static struct connection *allocate(struct router *router)
 {
 	struct connection *connection;
-	uint32_t id;
 
 	if (TAILQ_EMPTY(&router->unused) && add_chunk(router) < 0)
 		return NULL;
 	connection = TAILQ_FIRST(&router->unused);
-	TAILQ_REMOVE(&router->unused, connection, entry);
-	id = connection->id + (1u << INDEX_BITS);
-	memset(connection, 0, sizeof(*connection));
-	connection->id = id;
-	connection->router = router;
-	return connection;
+	return take_unused(router, connection, connection->id + (1u << INDEX_BITS));
+}
+
+/* The place that an id names; NULL if it is taken, or cannot be had. */
+static struct connection *allocate_as(struct router *router, uint32_t id)
+{
+	uint32_t index = id & ((1u << INDEX_BITS) - 1);
+	struct connection *connection;
+
+	while (index / CONNECTION_CHUNK >= router->chunks_count)
+		if (add_chunk(router) < 0)
+			return NULL;
+	connection = &router->chunks[index / CONNECTION_CHUNK][index % CONNECTION_CHUNK];
+	return connection->fd < 0 ? take_unused(router, connection, id) : NULL;
 }
 
 struct connection *connection_find(struct router *router, uint32_t id)
@@ -76,19 +93,19 @@ struct connection *connection_find(struct router *router, uint32_t id)
 	uint32_t index = id & ((1u << INDEX_BITS) - 1);
 	struct connection *connection;
 
-	if (index / CHUNK_SIZE >= router->chunks_count)
+	if (index / CONNECTION_CHUNK >= router->chunks_count)
 		return NULL;
-	connection = &router->chunks[index / CHUNK_SIZE][index % CHUNK_SIZE];
+	connection = &router->chunks[index / CONNECTION_CHUNK][index % CONNECTION_CHUNK];
 	return connection->id == id && connection->state == CONNECTION_HANDED_OFF ? connection : NULL;
 }
 
 void connections_free(struct router *router)
 {
 	for (uint32_t i = 0; i < router->chunks_count; i++) {
-		for (uint32_t j = 0; j < CHUNK_SIZE; j++) {
+		for (uint32_t j = 0; j < CONNECTION_CHUNK; j++) {
 			struct connection *connection = &router->chunks[i][j];
 
-			if (connection->state == CONNECTION_UNUSED)
+			if (connection->fd < 0)
 				continue;
 			clients_leave(&router->clients, connection->count);
 			close(connection->fd);
@@ -101,7 +118,7 @@ void connections_free(struct router *router)
 void connections_forget_listener(struct router *router, const struct listener *listener)
 {
 	for (uint32_t i = 0; i < router->chunks_count; i++)
-		for (uint32_t j = 0; j < CHUNK_SIZE; j++)
+		for (uint32_t j = 0; j < CONNECTION_CHUNK; j++)
 			if (router->chunks[i][j].listener == listener)
 				router->chunks[i][j].listener = NULL;
 }
@@ -144,6 +161,9 @@ static void unlist(struct connection *connection)
 		TAILQ_REMOVE(&connection->router->lingering, connection, entry);
 		connection->router->lingering_count--;
 		break;
+	case CONNECTION_RESTORED:
+		TAILQ_REMOVE(&connection->router->restored, connection, entry);
+		break;
 	case CONNECTION_UNUSED:
 		break;
 	}
@@ -162,6 +182,7 @@ static void destroy(struct connection *connection)
 	/* First in, first out: the longer a place rests, the longer an old id finds nothing. */
 	TAILQ_INSERT_TAIL(&router->unused, connection, entry);
 	router_check_idle(router);
+	router_check_end(router);
 }
 
 /* ---- errors to clients ---- */
@@ -285,13 +306,6 @@ void connection_close(struct connection *connection, enum close_reason reason)
 
 /* ---- reading ---- */
 
-static const char *const source_names[] = {
-    [STICKY_IP] = "ip",
-    [STICKY_COOKIE] = "cookie",
-    [STICKY_HEADER] = "header",
-    [STICKY_QUERY] = "query",
-    [STICKY_PATH] = "path",
-};
 
 static void route(struct connection *connection, const struct proxy_header *proxy, const struct request_head *head)
 {
@@ -303,7 +317,7 @@ static void route(struct connection *connection, const struct proxy_header *prox
 	    listener->config->trusted_proxies_count);
 	sticky_key_find(&key, listener->config->sticky, listener->config->sticky_count, head, &connection->client,
 	    &router->scratch);
-	connection->key_source = source_names[key.type];
+	connection->key_type = key.type;
 	if (key.type == STICKY_IP && address_family(&connection->client) != AF_INET &&
 	    address_family(&connection->client) != AF_INET6) {
 		/* Peers of a Unix socket have no address that tells them apart: spread them. */
@@ -550,6 +564,21 @@ static bool within_limits(struct connection *connection, enum close_reason *reas
 	return true;
 }
 
+static void start_reading(struct connection *connection, double deadline)
+{
+	struct listener *listener = connection->listener;
+
+	if (!listener->config->proxy_protocol && !head_decides(connection, NULL)) {
+		route(connection, NULL, NULL);
+		return;
+	}
+	connection->state = CONNECTION_READING;
+	connection->deadline = deadline;
+	TAILQ_INSERT_TAIL(&listener->reading, connection, entry);
+	arm_head_timer(listener);
+	read_on(connection, false);
+}
+
 void connection_new(struct listener *listener, int fd, const struct address *peer)
 {
 	struct router *router = listener->router;
@@ -577,15 +606,80 @@ void connection_new(struct listener *listener, int fd, const struct address *pee
 		connection_close(connection, reason);
 		return;
 	}
-	if (!listener->config->proxy_protocol && !head_decides(connection, NULL)) {
-		route(connection, NULL, NULL);
+	start_reading(connection, ev_now(router->loop) + (double)listener->config->head_timeout / 1000);
+}
+
+/* Takes up the connection's place in the count of those that wait, without asking for limits: it was let in before. */
+static void wait_again(struct connection *connection)
+{
+	connection->waits = true;
+	connection->router->connections++;
+	if (connection->listener)
+		connection->listener->waiting++;
+}
+
+void connection_restore(struct router *router, const struct connection_past *past)
+{
+	struct connection *connection = past->worker ? allocate_as(router, past->id) : allocate(router);
+
+	if (!connection || !past->pool) {
+		stats_add(router->stats, connection ? COUNTER_shut_down : COUNTER_out_of_memory, 1);
+		if (connection)
+			TAILQ_INSERT_TAIL(&router->unused, connection, entry);
+		close(past->fd);
 		return;
 	}
-	connection->state = CONNECTION_READING;
-	connection->deadline = ev_now(router->loop) + (double)listener->config->head_timeout / 1000;
-	TAILQ_INSERT_TAIL(&listener->reading, connection, entry);
-	arm_head_timer(listener);
-	read_on(connection, false);
+	connection->fd = past->fd;
+	connection->watch.fd = past->fd;
+	connection->watch.callback = on_event;
+	connection->listener = past->listener;
+	connection->pool = past->pool;
+	connection->peer = past->peer;
+	connection->client = past->client;
+	connection->port = past->port;
+	connection->key_type = past->key_type;
+	connection->hash = past->hash;
+	connection->proxy_length = past->proxy_length;
+	connection->proxy_consumed = past->routed && !past->proxy_length;
+	connection->routed = past->routed;
+	connection->deadline = past->deadline;
+	connection->low_water_raised = true; /* perhaps: it costs little to put it back */
+	if (past->worker) {
+		worker_restore_sent(past->worker, connection);
+		return;
+	}
+	wait_again(connection);
+	connection->state = CONNECTION_RESTORED;
+	TAILQ_INSERT_TAIL(&router->restored, connection, entry);
+}
+
+void connections_forget_open(struct router *router)
+{
+	for (uint32_t i = 0; i < router->chunks_count; i++) {
+		for (uint32_t j = 0; j < CONNECTION_CHUNK; j++) {
+			struct connection *connection = &router->chunks[i][j];
+
+			if (connection->fd >= 0 && connection->state != CONNECTION_LINGERING &&
+			    connection->state != CONNECTION_ANSWERING)
+				destroy(connection);
+		}
+	}
+}
+
+void connections_resume(struct router *router)
+{
+	double now = ev_now(router->loop);
+	struct connection *connection;
+
+	while ((connection = TAILQ_FIRST(&router->restored))) {
+		unlist(connection);
+		if (connection->routed)
+			pool_dispatch(connection->pool, connection);
+		else if (connection->listener)
+			start_reading(connection, connection->deadline > now ? connection->deadline : now);
+		else
+			connection_close(connection, CLOSE_SHUT_DOWN);
+	}
 }
 
 int connection_make_ready(struct connection *connection)
@@ -598,6 +692,7 @@ int connection_make_ready(struct connection *connection)
 		if (received <= 0)
 			return -ECONNRESET;
 		connection->proxy_length -= (size_t)received;
+		connection->proxy_consumed = true;
 	}
 	if (connection->low_water_raised)
 		set_low_water(connection, 1);
@@ -636,8 +731,5 @@ void connection_handed_off(struct connection *connection, struct worker *worker)
 void connection_taken_back(struct connection *connection)
 {
 	unlist(connection);
-	connection->waits = true;
-	connection->router->connections++;
-	if (connection->listener)
-		connection->listener->waiting++;
+	wait_again(connection);
 }

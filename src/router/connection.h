@@ -9,12 +9,16 @@
 /* A connection that so many workers have refused is given up. */
 #define CONNECTION_TRIES_MAX 8
 
+/* Connections are allocated so many at a time. */
+#define CONNECTION_CHUNK 256
+
 enum connection_state {
 	CONNECTION_UNUSED,
 	CONNECTION_READING,    /* PROXY header and request head, by MSG_PEEK */
 	CONNECTION_WAITING,    /* in a slot's queue: the worker is busy or restarting */
 	CONNECTION_HANDED_OFF, /* sent, not acknowledged */
 	CONNECTION_ANSWERING,  /* will get an error once it is seen to speak HTTP */
+	CONNECTION_RESTORED,   /* came from a former router, and waits for connections_resume() */
 	CONNECTION_LINGERING,  /* an error was sent: give the client time to read it */
 };
 
@@ -32,12 +36,14 @@ struct connection {
 	size_t peeked;
 	size_t parsed;
 	size_t proxy_length;       /* still to be read off at hand-off */
+	bool proxy_consumed;       /* was read off: the client address cannot be found again */
 	bool low_water_raised;
 	bool held;
+	bool routed; /* restored with a key that is final */
 	bool waits;                /* counts as waiting (listener, client prefix) */
 	double deadline;
 	uint64_t hash;
-	const char *key_source;
+	enum sticky_type key_type; /* the source that the key came from */
 	struct router_pool *pool;
 	uint16_t port;             /* that the client connected to */
 	uint16_t tried[CONNECTION_TRIES_MAX];
@@ -49,6 +55,32 @@ struct connection {
 
 /* Takes over an accepted socket (consumes fd) and carries it as far as it goes now. */
 void connection_new(struct listener *listener, int fd, const struct address *peer);
+
+/* A connection as a former router knew it. */
+struct connection_past {
+	uint32_t id;
+	int fd; /* consumed */
+	struct listener *listener; /* NULL: is no more */
+	struct router_pool *pool;  /* NULL: is no more */
+	struct worker *worker;     /* it was handed off to this one and not acknowledged; NULL: it was not handed off, or to one that
+				      has ended */
+	struct address peer;
+	struct address client;
+	uint16_t port;
+	enum sticky_type key_type;
+	uint64_t hash;
+	size_t proxy_length;
+	double deadline;
+	bool routed; /* client and hash are known and final */
+};
+
+/* Goes on with it. Those handed off must be restored before any other connection, since they keep their ids. The others are only
+ * put aside: connections_resume() sets them going. */
+void connection_restore(struct router *router, const struct connection_past *past);
+void connections_resume(struct router *router);
+
+/* A successor has them: closes this router's copies of all sockets but the lingering ones'. */
+void connections_forget_open(struct router *router);
 
 /* Ends a connection: counts the reason, answers if the reason has a status, closes. */
 void connection_close(struct connection *connection, enum close_reason reason);

@@ -14,7 +14,7 @@
 
 enum link_type {
 	/* supervisor -> router */
-	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, fd: its channel */
+	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, key: its name, fd: its channel */
 	LINK_WORKER_GONE,   /* worker: the process has ended: what it did not acknowledge it never read */
 	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish */
 	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
@@ -24,6 +24,8 @@ enum link_type {
 	LINK_READY_BEFORE,  /* worker: known from a former router's LINK_READY */
 	LINK_STOP,          /* accept no more; answered with LINK_IDLE once nothing waits */
 	LINK_LOG,           /* fd: the log file, opened again */
+	LINK_REPLAYED,      /* all that was known when the router was started has been told */
+	LINK_SUCCEED,       /* fd: hand everything over through it, then end */
 	/* router -> supervisor */
 	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, backlog, key, data */
 	LINK_LISTENING,     /* worker, listener, key */
@@ -32,9 +34,17 @@ enum link_type {
 	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
 	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
 	LINK_IDLE,          /* after LINK_STOP */
+	LINK_HANDED_OVER,   /* after LINK_SUCCEED */
 };
 
+/* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
+ * supervisor of the new binary, which it can only if both mean the same. */
+#define LINK_VERSION 1
+
 #define LINK_INDEX_WORKERS UINT32_MAX
+
+/* The pool of workers that finish their connections and belong to no slot any more. */
+#define LINK_POOL_RETIRED UINT32_MAX
 
 struct link_message {
 	uint32_t type;
@@ -46,11 +56,14 @@ struct link_message {
 	uint32_t index; /* LISTENER_UP: of the listener in the configuration */
 	int32_t error;
 	int32_t socket_type;
+	uint32_t protocol;
+	uint32_t flavour;
 	int32_t backlog;
 	uint64_t request;
 	bool any_address;
 	bool ipv6_only;
 	bool has_data;
+	bool drained; /* WORKER_UP: it was told to finish before */
 	struct address address;
 	char key[CHANNEL_KEY_MAX + 1];
 	char data[CHANNEL_DATA_MAX + 1];

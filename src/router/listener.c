@@ -142,6 +142,11 @@ void listener_free(struct listener *listener)
 	free(listener);
 }
 
+void listener_abandon(struct listener *listener)
+{
+	stop_accepting(listener);
+}
+
 struct listener *listener_find(struct router *router, uint32_t id)
 {
 	struct listener *listener;
@@ -156,7 +161,7 @@ void listener_start(struct listener *listener)
 {
 	struct router *router = listener->router;
 
-	if (listener->accepting || listener->watch.fd < 0 || !listener->pool->open || router->stopping ||
+	if (listener->accepting || listener->watch.fd < 0 || !listener->pool->open || router->stopping || router->starting ||
 	    ev_is_active(&router->accept_timer))
 		return;
 	if (poller_set(&router->poller, &listener->watch, EPOLLIN) < 0) {

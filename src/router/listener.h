@@ -19,6 +19,9 @@ struct listener *listener_find(struct router *router, uint32_t id);
 /* Starts accepting if it is time: the pool is open, and nothing forbids. */
 void listener_start(struct listener *listener);
 
+/* Stops accepting, at once, and closes the socket: a successor has its own copy. */
+void listener_abandon(struct listener *listener);
+
 /* Accepts what is in the backlog, then stops for good: the address is free for others as soon as the supervisor closes, too. */
 void listener_finish(struct listener *listener);
 

@@ -63,6 +63,8 @@ static void wait_at(struct slot *slot, struct connection *connection, bool down)
 	}
 	stats_add(router->stats, down ? COUNTER_held : COUNTER_queued, 1);
 	connection_waits(connection, slot);
+	if (!down)
+		worker_awaited(slot->worker);
 	if (down) {
 		connection->held = true;
 		if (!ev_is_active(&slot->hold_timer))
@@ -186,7 +188,7 @@ void slot_down(struct slot *slot, struct worker *worker)
 }
 
 int pool_init(struct router_pool *pool, struct router *router, const struct pool_config *config, unsigned index,
-    struct slot_stats *stats)
+    struct slot_stats *const *stats)
 {
 	memset(pool, 0, sizeof(*pool));
 	pool->router = router;
@@ -203,7 +205,7 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 
 		slot->pool = pool;
 		slot->config = &config->slots[i];
-		slot->stats = &stats[i];
+		slot->stats = stats[i];
 		slot->down_since = ev_now(router->loop);
 		TAILQ_INIT(&slot->waiting);
 		ev_timer_init(&slot->hold_timer, on_hold_timer, 0., 0.);

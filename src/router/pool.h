@@ -4,9 +4,9 @@
 
 #include "router/router.h"
 
-/* stats: those of the pool's first slot. 0 or -ENOMEM. */
+/* stats: those of the slots. 0 or -ENOMEM. */
 int pool_init(struct router_pool *pool, struct router *router, const struct pool_config *config, unsigned index,
-    struct slot_stats *stats);
+    struct slot_stats *const *stats);
 void pool_deinit(struct router_pool *pool);
 
 /* Sends a connection that is in no list, and whose key is known, to the worker of its slot, or to the next choice, or puts it

@@ -1,6 +1,7 @@
 #include "router/router.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "router/connection.h"
 #include "router/listener.h"
 #include "router/pool.h"
+#include "router/succession.h"
 #include "router/worker.h"
 
 static void update_link(struct router *router)
@@ -45,12 +47,25 @@ void router_check_idle(struct router *router)
 
 /* ---- what the supervisor tells ---- */
 
+static struct slot *find_slot(struct router *router, const struct link_message *message)
+{
+	if (message->pool == LINK_POOL_RETIRED)
+		return &router->retired.slots[0];
+	return &router->pools[message->pool].slots[message->slot];
+}
+
 static void on_worker_up(struct router *router, const struct link_message *message, int fd)
 {
-	struct slot *slot = &router->pools[message->pool].slots[message->slot];
+	struct worker *worker = worker_new(router, find_slot(router, message), message, fd);
 
-	if (!worker_new(router, slot, message->worker, message->generation, fd))
-		log_error("pool %s: worker %s: out of memory", slot->pool->config->name, slot->config->name);
+	if (!worker) {
+		log_error("%s: out of memory", message->key);
+		return;
+	}
+	if (message->drained)
+		worker->drained = true;
+	if (!router->starting)
+		worker_open_channel(worker, NULL);
 }
 
 static void on_listener_up(struct router *router, const struct link_message *message, int fd)
@@ -86,6 +101,54 @@ static void on_stop(struct router *router)
 		listener_finish(listener);
 	router->stopping = true;
 	router_check_idle(router);
+}
+
+/* All that the supervisor knows has been told: now what the predecessor knows, then begin. */
+static void on_replayed(struct router *router)
+{
+	struct listener *listener;
+	struct worker *worker;
+	int result = 0;
+
+	if (!router->starting)
+		return;
+	if (router->succession >= 0)
+		result = succession_import(router, router->succession);
+	if (result < 0)
+		log_warning("the former router did not hand everything over: %s", strerror(-result));
+	router->succession = -1;
+	router->starting = false;
+	ev_now_update(router->loop);
+	TAILQ_FOREACH (worker, &router->workers, entry)
+		worker_open_channel(worker, NULL);
+	connections_resume(router);
+	TAILQ_FOREACH (listener, &router->listeners, entry)
+		listener_start(listener);
+}
+
+static void on_succeed(struct router *router, int fd)
+{
+	struct listener *listener;
+	struct link_message message;
+	int result;
+
+	/* The listening sockets are the successor's as well: what is in their backlogs it will accept. */
+	TAILQ_FOREACH (listener, &router->listeners, entry)
+		listener_abandon(listener);
+	result = succession_export(router, fd);
+	if (result < 0)
+		log_error("cannot hand everything over to the new router: %s", strerror(-result));
+	router->succeeded = true;
+	link_message_init(&message, LINK_HANDED_OVER);
+	router_tell(router, &message);
+	connections_forget_open(router);
+	router_check_end(router);
+}
+
+void router_check_end(struct router *router)
+{
+	if (router->succeeded && router->lingering_count == 0)
+		ev_break(router->loop, EVBREAK_ALL);
 }
 
 static void on_worker_message(struct router *router, const struct link_message *message, int fd)
@@ -128,6 +191,12 @@ static void handle(struct router *router, const struct link_message *message, in
 	case LINK_STOP:
 		on_stop(router);
 		break;
+	case LINK_REPLAYED:
+		on_replayed(router);
+		break;
+	case LINK_SUCCEED:
+		on_succeed(router, fd);
+		return; /* the fd is consumed */
 	case LINK_LOG:
 		log_adopt(fd);
 		return;
@@ -148,8 +217,12 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
-	while ((result = link_receive(router->link, &message, &fd)) > 0)
+	while (!router->succeeded && (result = link_receive(router->link, &message, &fd)) > 0)
 		handle(router, &message, fd);
+	if (router->succeeded) {
+		ev_io_stop(loop, io); /* what follows is the successor's; only lingering is left to do */
+		return;
+	}
 	if (result < 0)
 		ev_break(loop, EVBREAK_ALL); /* the supervisor is gone, or wants this router to end */
 	else
@@ -165,22 +238,34 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 	stats_add(router->stats, COUNTER_wakeups, 1);
 }
 
-static int init_pools(struct router *router)
+/* Workers that have no slot any more still have channels to be read, and hand-offs to be acknowledged. */
+static int init_retired(struct router *router)
+{
+	static char name[] = "retired";
+	static struct slot_config slot = {.name = name, .weight = 0};
+	static const struct pool_config pool = {.name = name,
+	    .slots = &slot,
+	    .slots_count = 1,
+	    .start_timeout = 1000,
+	    .stuck_timeout = 3600000,
+	    .window = 65535};
+	static struct slot_stats stats;
+	static struct slot_stats *const slots[] = {&stats};
+
+	return pool_init(&router->retired, router, &pool, UINT_MAX, slots);
+}
+
+static int init_pools(struct router *router, struct slot_stats *const *const *stats)
 {
 	const struct config *config = router->config;
-	struct slot_stats *stats = router->stats->slots;
+	int result = init_retired(router);
 
 	router->pools = calloc(config->pools_count, sizeof(*router->pools));
 	if (!router->pools)
 		return -ENOMEM;
-	for (size_t i = 0; i < config->pools_count; i++) {
-		int result = pool_init(&router->pools[i], router, &config->pools[i], (unsigned)i, stats);
-
-		if (result < 0)
-			return result;
-		stats += config->pools[i].slots_count;
-	}
-	return 0;
+	for (size_t i = 0; result == 0 && i < config->pools_count; i++)
+		result = pool_init(&router->pools[i], router, &config->pools[i], (unsigned)i, stats[i]);
+	return result;
 }
 
 static int router_init(struct router *router, const struct router_start *start)
@@ -189,6 +274,8 @@ static int router_init(struct router *router, const struct router_start *start)
 
 	router->config = start->config;
 	router->stats = start->stats;
+	router->succession = start->succession;
+	router->starting = true;
 	TAILQ_INIT(&router->listeners);
 	TAILQ_INIT(&router->workers);
 	connections_init(router);
@@ -211,7 +298,7 @@ static int router_init(struct router *router, const struct router_start *start)
 	router->linger_timer.data = router;
 	ev_timer_init(&router->accept_timer, listener_accept_timer, 0., 0.);
 	router->accept_timer.data = router;
-	return init_pools(router);
+	return init_pools(router, start->slot_stats);
 }
 
 static void router_deinit(struct router *router)
@@ -230,6 +317,7 @@ static void router_deinit(struct router *router)
 	for (size_t i = 0; i < router->config->pools_count; i++)
 		pool_deinit(&router->pools[i]);
 	free(router->pools);
+	pool_deinit(&router->retired);
 	poller_deinit(&router->poller);
 	link_free(router->link);
 	ev_loop_destroy(router->loop);

@@ -95,6 +95,7 @@ struct router {
 	uint32_t chunks_count;
 	struct connection_list unused;
 	struct connection_list lingering;
+	struct connection_list restored;
 	unsigned lingering_count;
 	ev_timer linger_timer;
 	ev_timer accept_timer;         /* out of fds or memory: accept again when it ends */
@@ -103,6 +104,10 @@ struct router {
 	uint64_t arrivals;             /* numbers clients that have no address */
 	bool stopping;
 	bool told_idle;
+	bool starting;  /* not yet told all there is: nothing is accepted, no channel is open */
+	bool succeeded; /* everything was handed over to a successor */
+	int succession; /* from a predecessor; -1: none */
+	struct router_pool retired; /* one slot for workers that have none any more */
 	struct sticky_scratch scratch;
 	char buffer[PEEK_MAX];
 };
@@ -110,8 +115,10 @@ struct router {
 struct router_start {
 	const struct config *config;
 	struct stats *stats;
-	const unsigned char *seed; /* 32 bytes */
-	int link;                  /* consumed */
+	struct slot_stats *const *const *slot_stats; /* by pool and slot */
+	const unsigned char *seed;                   /* 32 bytes */
+	int link;                                    /* consumed */
+	int succession; /* consumed: a predecessor hands over through it; -1: none */
 };
 
 /* Runs until the link ends. To be called in a forked child; returns the exit status. */
@@ -119,6 +126,9 @@ int router_run(const struct router_start *start);
 
 /* The supervisor is told; if it cannot be, the loop ends. */
 void router_tell(struct router *router, const struct link_message *message);
+
+/* After a succession: ends the router when nothing lingers any more. */
+void router_check_end(struct router *router);
 
 /* Something ended: when limpet is stopping and nothing waits any more, the supervisor is told so. */
 void router_check_idle(struct router *router);

@@ -17,16 +17,6 @@
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
 
-static const char *slot_name(const struct worker *worker)
-{
-	return worker->slot->config->name;
-}
-
-static const char *pool_name(const struct worker *worker)
-{
-	return worker->slot->pool->config->name;
-}
-
 static void tell(struct worker *worker, enum link_type type)
 {
 	struct link_message message;
@@ -40,11 +30,10 @@ static void update_watch(struct worker *worker)
 {
 	uint32_t events = 0;
 
-	if (!worker->lost)
+	if (!worker->lost && worker->channel)
 		events = EPOLLIN | (channel_wants_write(worker->channel) ? EPOLLOUT : 0u);
 	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
-		log_error("pool %s: worker %s: epoll_ctl() failed: %s", pool_name(worker), slot_name(worker),
-		    strerror(errno));
+		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
 
 /* ---- servers ---- */
@@ -107,7 +96,7 @@ bool worker_serves(const struct worker *worker, const struct connection *connect
 {
 	if (worker->drained || worker->lost)
 		return false;
-	return worker->slot->pool->config->protocol != PROTOCOL_NODE_CLUSTER || server_for(worker, connection);
+	return worker->protocol != PROTOCOL_NODE_CLUSTER || server_for(worker, connection);
 }
 
 void workers_forget_listener(struct router *router, const struct listener *listener)
@@ -194,7 +183,7 @@ static void made_progress(struct worker *worker)
 	if (!worker->stuck)
 		return;
 	worker->stuck = false;
-	log_info("pool %s: worker %s answers again", pool_name(worker), slot_name(worker));
+	log_info("%s answers again", worker->name);
 }
 
 static struct connection *find_sent(struct worker *worker, uint32_t id)
@@ -228,8 +217,9 @@ static void on_refused(void *owner, uint32_t id)
 	stats_add(router->stats, COUNTER_refused, 1);
 	stats_add(router->stats, COUNTER_redispatched, 1);
 	connection_taken_back(connection);
-	connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
-	pool_dispatch(worker->slot->pool, connection);
+	if (connection->pool == worker->slot->pool)
+		connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
+	pool_dispatch(connection->pool, connection);
 }
 
 static void on_connections_closed(void *owner, unsigned count)
@@ -314,9 +304,17 @@ static void on_event(struct poller_watch *watch, uint32_t revents)
 
 /* ---- hand-off ---- */
 
+static const char *const source_names[] = {
+    [STICKY_IP] = "ip",
+    [STICKY_COOKIE] = "cookie",
+    [STICKY_HEADER] = "header",
+    [STICKY_QUERY] = "query",
+    [STICKY_PATH] = "path",
+};
+
 bool worker_can_send(const struct worker *worker)
 {
-	return !worker->lost && !worker->drained && !worker->stuck && channel_can_send(worker->channel);
+	return !worker->lost && !worker->drained && !worker->stuck && worker->channel && channel_can_send(worker->channel);
 }
 
 static void arm_stuck_timer(struct worker *worker, double delay)
@@ -331,7 +329,7 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	double limit = (double)worker->slot->pool->config->stuck_timeout / 1000;
 	double idle = ev_now(loop) - worker->last_progress;
 
-	if (worker->sent_count == 0)
+	if (worker->lost || (worker->sent_count == 0 && worker->slot->waiting_count == 0))
 		return;
 	if (idle < limit) {
 		arm_stuck_timer(worker, limit - idle);
@@ -339,9 +337,9 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	}
 	worker->stuck = true;
 	stats_add(worker->router->stats, COUNTER_workers_stuck, 1);
-	log_warning("pool %s: worker %s acknowledged nothing for %.0f s (%u hand-offs): its clients go to the next choice "
-		    "until it answers; look what blocks its event loop",
-	    pool_name(worker), slot_name(worker), idle, worker->sent_count);
+	log_warning("%s acknowledged nothing for %.0f s (%u hand-offs): its clients go to the next choice until it answers; "
+		    "look what blocks its event loop",
+	    worker->name, idle, worker->sent_count);
 	channel_probe(worker->channel);
 	update_watch(worker);
 	slot_redispatch(worker->slot);
@@ -362,6 +360,30 @@ static void note_sent(struct worker *worker, struct connection *connection)
 		arm_stuck_timer(worker, (double)slot->pool->config->stuck_timeout / 1000);
 }
 
+void worker_awaited(struct worker *worker)
+{
+	if (ev_is_active(&worker->stuck_timer))
+		return;
+	/* Nothing is under way, and still it cannot be sent to: only an answer to a question can tell when it can. */
+	worker->last_progress = ev_now(worker->router->loop);
+	channel_probe(worker->channel);
+	update_watch(worker);
+	arm_stuck_timer(worker, (double)worker->slot->pool->config->stuck_timeout / 1000);
+}
+
+void worker_restore_sent(struct worker *worker, struct connection *connection)
+{
+	struct slot *slot = worker->slot;
+
+	if (worker->sent_count == 0)
+		worker->last_progress = ev_now(worker->router->loop);
+	connection_handed_off(connection, worker);
+	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
+	slot->stats->unacknowledged = ++worker->sent_count;
+	if (!ev_is_active(&worker->stuck_timer))
+		arm_stuck_timer(worker, (double)slot->pool->config->stuck_timeout / 1000);
+}
+
 static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct worker *worker = timer->data;
@@ -375,12 +397,12 @@ int worker_send(struct worker *worker, struct connection *connection)
 	    .fd = connection->fd,
 	    .listener = connection->listener ? connection->listener->config->name : "",
 	    .client = &connection->client,
-	    .key_source = connection->key_source};
+	    .key_source = source_names[connection->key_type]};
 	int result;
 
 	if (!worker_can_send(worker))
 		return -EAGAIN;
-	if (worker->slot->pool->config->protocol == PROTOCOL_NODE_CLUSTER)
+	if (worker->protocol == PROTOCOL_NODE_CLUSTER)
 		message.server_key = server_for(worker, connection)->key;
 	if (connection_make_ready(connection) < 0) {
 		connection_close(connection, CLOSE_CLIENT);
@@ -415,9 +437,8 @@ void worker_forget(struct worker *worker, struct connection *connection)
 
 /* ---- life ---- */
 
-struct worker *worker_new(struct router *router, struct slot *slot, uint32_t id, uint32_t generation, int fd)
+struct worker *worker_new(struct router *router, struct slot *slot, const struct link_message *up, int fd)
 {
-	const struct pool_config *config = slot->pool->config;
 	struct worker *worker = calloc(1, sizeof(*worker));
 
 	if (!worker) {
@@ -426,24 +447,46 @@ struct worker *worker_new(struct router *router, struct slot *slot, uint32_t id,
 	}
 	worker->router = router;
 	worker->slot = slot;
-	worker->id = id;
-	worker->generation = generation;
+	worker->id = up->worker;
+	worker->generation = up->generation;
+	worker->protocol = (enum protocol)up->protocol;
+	worker->flavour = (enum flavour)up->flavour;
+	worker->fd = fd;
+	memcpy(worker->name, up->key, strnlen(up->key, sizeof(worker->name) - 1));
 	TAILQ_INIT(&worker->servers);
 	TAILQ_INIT(&worker->sent);
 	ev_timer_init(&worker->stuck_timer, on_stuck_timer, 0., 0.);
 	worker->stuck_timer.data = worker;
 	ev_timer_init(&worker->retry_timer, on_retry_timer, 0., 0.);
 	worker->retry_timer.data = worker;
-	worker->channel = channel_new(config->protocol, config->flavour, fd, config->window, &events, worker);
-	if (!worker->channel) {
-		free(worker);
-		return NULL;
-	}
-	worker->watch.fd = channel_fd(worker->channel);
 	worker->watch.callback = on_event;
 	TAILQ_INSERT_TAIL(&router->workers, worker, entry);
-	update_watch(worker);
 	return worker;
+}
+
+void worker_open_channel(struct worker *worker, const struct channel_image *image)
+{
+	unsigned window = worker->slot->pool->config->window;
+	int fd = worker->fd, error;
+
+	if (worker->channel || worker->lost)
+		return;
+	worker->fd = -1;
+	if (image) {
+		worker->channel =
+		    channel_restore(worker->protocol, worker->flavour, fd, window, &events, worker, image, &error);
+		if (!worker->channel)
+			log_error("%s: its channel cannot go on where the former router left it: %s", worker->name,
+			    strerror(-error));
+	} else {
+		worker->channel = channel_new(worker->protocol, worker->flavour, fd, window, &events, worker);
+	}
+	if (!worker->channel) {
+		lose(worker, -ENOMEM, "out of memory, or its state was unreadable");
+		return;
+	}
+	worker->watch.fd = channel_fd(worker->channel);
+	update_watch(worker);
 }
 
 void worker_free(struct worker *worker)
@@ -454,6 +497,8 @@ void worker_free(struct worker *worker)
 	ev_timer_stop(router->loop, &worker->retry_timer);
 	poller_set(&router->poller, &worker->watch, 0);
 	channel_free(worker->channel);
+	if (worker->fd >= 0)
+		close(worker->fd);
 	while (!TAILQ_EMPTY(&worker->servers))
 		remove_server(worker, TAILQ_FIRST(&worker->servers));
 	TAILQ_REMOVE(&router->workers, worker, entry);
@@ -462,10 +507,9 @@ void worker_free(struct worker *worker)
 
 void worker_gone(struct worker *worker)
 {
-	struct router_pool *pool = worker->slot->pool;
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
-	for (int i = 0; i < LAST_WORDS_MAX && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
+	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
 	worker->lost = true;
 	slot_down(worker->slot, worker);
@@ -474,7 +518,7 @@ void worker_gone(struct worker *worker)
 
 		stats_add(worker->router->stats, COUNTER_redispatched, 1);
 		connection_taken_back(first);
-		pool_dispatch(pool, first);
+		pool_dispatch(first->pool, first);
 	}
 	worker_free(worker);
 }
@@ -491,11 +535,13 @@ struct worker *worker_find(struct router *router, uint32_t id)
 
 void worker_drain(struct worker *worker)
 {
-	if (worker->lost)
-		return;
+	bool before = worker->drained;
+
 	worker->drained = true;
-	channel_drain(worker->channel);
-	update_watch(worker);
+	if (!before && !worker->lost && worker->channel) {
+		channel_drain(worker->channel);
+		update_watch(worker);
+	}
 	slot_down(worker->slot, worker);
 }
 
@@ -503,7 +549,7 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 {
 	int error = answer->error;
 
-	if (worker->lost)
+	if (worker->lost || !worker->channel)
 		return;
 	if (!error && answer->socket_type == SOCK_STREAM && !add_server(worker, answer))
 		error = ENOMEM;
@@ -524,5 +570,6 @@ void worker_restore_ready(struct worker *worker)
 {
 	worker->ready = true;
 	worker->ready_since = ev_now(worker->router->loop);
-	slot_up(worker->slot, worker);
+	if (!worker->drained)
+		slot_up(worker->slot, worker);
 }

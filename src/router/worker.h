@@ -10,7 +10,11 @@ struct worker {
 	struct slot *slot;
 	uint32_t id;
 	uint32_t generation;
-	struct channel *channel;
+	char name[160]; /* "pool chat: worker 2", for the log */
+	enum protocol protocol;
+	enum flavour flavour;
+	int fd;                  /* the channel's, until it is open; then -1 */
+	struct channel *channel; /* NULL: not open yet */
 	struct poller_watch watch;
 	TAILQ_HEAD(, server) servers;
 	struct connection_list sent; /* in order; each one's socket is kept until the worker has it */
@@ -26,8 +30,12 @@ struct worker {
 	uint64_t skipped;
 };
 
-/* Takes over the channel's fd (consumed, also on failure). NULL: out of memory. */
-struct worker *worker_new(struct router *router, struct slot *slot, uint32_t id, uint32_t generation, int fd);
+/* As told by LINK_WORKER_UP. Takes over the channel's fd (consumed, also on failure). NULL: out of memory. */
+struct worker *worker_new(struct router *router, struct slot *slot, const struct link_message *up, int fd);
+
+/* Begins to speak: where a predecessor's image ends (its fds are consumed), or, with NULL, anew. Without memory the worker is
+ * lost. */
+void worker_open_channel(struct worker *worker, const struct channel_image *image);
 
 /* The process has ended. What it acknowledged before counts; the rest it never read: those connections get a new choice. Frees
  * the worker. */
@@ -59,6 +67,12 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 /* A server, or that the worker is ready, as a former router learnt it. */
 void worker_restore_server(struct worker *worker, const struct link_message *message);
 void worker_restore_ready(struct worker *worker);
+
+/* A connection that a former router has handed off to it. */
+void worker_restore_sent(struct worker *worker, struct connection *connection);
+
+/* Connections wait for it: makes sure that it is found out if it cannot be sent to for long. */
+void worker_awaited(struct worker *worker);
 
 /* The listener is about to be freed. */
 void workers_forget_listener(struct router *router, const struct listener *listener);

@@ -1,6 +1,6 @@
 #include "stats/stats.h"
 
-#include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 const struct counter_description counter_descriptions[COUNTER_COUNT] = {
@@ -9,26 +9,38 @@ const struct counter_description counter_descriptions[COUNTER_COUNT] = {
 #undef COUNTER_DESCRIPTION
 };
 
-static size_t stats_size(size_t slots_count)
+struct stats *stats_new(void)
 {
-	return sizeof(struct stats) + slots_count * sizeof(struct slot_stats);
-}
+	struct stats *stats =
+	    mmap(NULL, sizeof(struct stats), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-struct stats *stats_new(size_t slots_count)
-{
-	struct stats *stats = mmap(NULL, stats_size(slots_count), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (stats == MAP_FAILED)
-		return NULL;
-	stats->slots_count = slots_count;
-	return stats;
+	return stats == MAP_FAILED ? NULL : stats;
 }
 
 void stats_free(struct stats *stats)
 {
 	if (stats)
-		munmap(stats, stats_size(stats->slots_count));
+		munmap(stats, sizeof(*stats));
+}
+
+struct slot_stats *stats_take_slot(struct stats *stats)
+{
+	for (size_t i = 0; i < STATS_SLOTS_MAX; i++) {
+		struct slot_stats *slot = &stats->slots[i];
+
+		if (slot->used)
+			continue;
+		memset(slot, 0, sizeof(*slot));
+		slot->used = 1;
+		return slot;
+	}
+	return NULL;
+}
+
+void stats_release_slot(struct slot_stats *slot)
+{
+	if (slot)
+		slot->used = 0;
 }
 
 const char *slot_state_name(enum slot_state state)

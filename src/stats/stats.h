@@ -28,7 +28,11 @@ enum slot_state { SLOT_STOPPED, SLOT_STARTING, SLOT_READY, SLOT_DRAINING, SLOT_B
 
 const char *slot_state_name(enum slot_state state);
 
+/* Most slots of all pools together; the memory of those not in use is never touched. */
+#define STATS_SLOTS_MAX 65536
+
 struct slot_stats {
+	uint32_t used;
 	/* Written by the supervisor. */
 	uint32_t state; /* enum slot_state */
 	int32_t pid;    /* 0: none */
@@ -43,13 +47,16 @@ struct slot_stats {
 
 struct stats {
 	uint64_t counters[COUNTER_COUNT];
-	size_t slots_count;
-	struct slot_stats slots[];
+	struct slot_stats slots[STATS_SLOTS_MAX];
 };
 
-/* Maps zeroed shared memory for so many slots; it is inherited over fork(). NULL with errno set. */
-struct stats *stats_new(size_t slots_count);
+/* Maps zeroed shared memory; it is inherited over fork(). NULL with errno set. */
+struct stats *stats_new(void);
 void stats_free(struct stats *stats);
+
+/* A place for one more slot, zeroed; NULL if all are in use. */
+struct slot_stats *stats_take_slot(struct stats *stats);
+void stats_release_slot(struct slot_stats *slot); /* NULL is allowed */
 
 /* Old and new router write at the same time during a succession, hence atomic. */
 static inline void stats_add(struct stats *stats, enum counter counter, uint64_t n)

@@ -9,7 +9,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "supervisor/pools.h"
 #include "supervisor/process.h"
+#include "supervisor/reload.h"
+#include "supervisor/roll.h"
+#include "supervisor/upgrade.h"
 
 #define REQUEST_MAX 4096
 #define CLIENTS_MAX 16
@@ -41,9 +45,9 @@ static json_t *status_of_slot(const struct supervised_slot *slot)
 {
 	const struct slot_stats *stats = slot->stats;
 
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I}", "slot", slot->config->name, "state",
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I}", "slot", slot->name, "state",
 	    slot_state_name(stats->state), "pid", stats->pid, "generation", (json_int_t)stats->generation, "restarts",
-	    (json_int_t)stats->restarts, "weight", (int)slot->config->weight, "handed_off", (json_int_t)stats->handed_off,
+	    (json_int_t)stats->restarts, "weight", (int)slot->pool->config->slots[slot->index].weight, "handed_off", (json_int_t)stats->handed_off,
 	    "acknowledged", (json_int_t)stats->acknowledged, "unacknowledged", (json_int_t)stats->unacknowledged,
 	    "waiting", (json_int_t)stats->waiting);
 }
@@ -52,13 +56,16 @@ static json_t *status_of_pools(struct supervisor *supervisor)
 {
 	json_t *pools = json_object();
 
-	for (size_t i = 0; i < supervisor->config->pools_count; i++) {
-		const struct pool_config *config = &supervisor->config->pools[i];
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		const struct supervised_pool *pool = supervisor->pools[i];
 		json_t *slots = json_array();
 
-		for (size_t j = 0; j < config->slots_count; j++)
-			json_array_append_new(slots, status_of_slot(&supervisor->pools[i].slots[j]));
-		json_object_set_new(pools, config->name, json_pack("{s:o}", "slots", slots));
+		for (size_t j = 0; j < pool->slots_count; j++)
+			json_array_append_new(slots, status_of_slot(pool->slots[j]));
+		json_object_set_new(pools, pool->name,
+		    json_pack("{s:o, s:I, s:I}", "slots", slots, "retired",
+			(json_int_t)process_retired_count(supervisor, pool->name), "outdated",
+			(json_int_t)roll_outdated(pool)));
 	}
 	return pools;
 }
@@ -76,7 +83,7 @@ static json_t *status_of_listeners(struct supervisor *supervisor)
 		    json_pack("{s:s, s:s, s:s}", "address",
 			address_format(&listening->address, text, sizeof(text)), "transport",
 			listening->socket_type == SOCK_DGRAM ? "udp" : "stream", "pool",
-			listening->pool->config->name));
+			listening->pool ? listening->pool->name : ""));
 	}
 	return listeners;
 }
@@ -90,9 +97,32 @@ static json_t *status(struct supervisor *supervisor)
 		json_object_set_new(counters, counter_descriptions[i].name,
 		    json_integer((json_int_t)stats_get(supervisor->stats, (enum counter)i)));
 	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
-	    "router_pid", (int)supervisor->router, "state", states[supervisor->state], "uptime",
+	    "router_pid", supervisor->router ? (int)supervisor->router->pid : 0, "state", states[supervisor->state], "uptime",
 	    ev_now(supervisor->loop) - supervisor->started, "listeners", status_of_listeners(supervisor), "pools",
 	    status_of_pools(supervisor), "counters", counters);
+}
+
+static json_t *refusal(const char *why)
+{
+	return json_pack("{s:s}", "error", why);
+}
+
+static json_t *done(const char *what)
+{
+	return json_pack("{s:s}", "done", what);
+}
+
+/* "pool" in the request names one; without it all are meant. */
+static json_t *restart(struct supervisor *supervisor, const char *name)
+{
+	if (supervisor->state != SUPERVISOR_RUNNING)
+		return refusal("limpet is stopping");
+	if (name && !pools_find(supervisor, name))
+		return refusal("there is no pool of this name");
+	for (size_t i = 0; i < supervisor->pools_count; i++)
+		if (!name || strcmp(supervisor->pools[i]->name, name) == 0)
+			roll_pool(supervisor->pools[i]);
+	return done("the rolling restart has begun; status shows how far it is");
 }
 
 static json_t *answer(struct supervisor *supervisor, const char *text, size_t length)
@@ -101,11 +131,21 @@ static json_t *answer(struct supervisor *supervisor, const char *text, size_t le
 	const char *command = json_string_value(json_object_get(request, "command"));
 
 	if (!command)
-		result = json_pack("{s:s}", "error", "not a request: {\"command\": \"NAME\"}");
+		result = refusal("not a request: {\"command\": \"NAME\"}");
 	else if (strcmp(command, "status") == 0)
 		result = status(supervisor);
-	else
-		result = json_pack("{s:s}", "error", "unknown command; known: status");
+	else if (strcmp(command, "restart") == 0)
+		result = restart(supervisor, json_string_value(json_object_get(request, "pool")));
+	else if (strcmp(command, "reload") == 0)
+		result = reload(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why") : done("reloaded");
+	else if (strcmp(command, "upgrade") == 0)
+		result = upgrade(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why")
+						 : done("the new binary is asked whether it can take over; limpet's log says how it ended");
+	else if (strcmp(command, "stop") == 0) {
+		supervisor_drain(supervisor);
+		result = done("stopping: workers finish their connections");
+	} else
+		result = refusal("unknown command; known: status, restart, reload, upgrade, stop");
 	json_decref(request);
 	return result;
 }

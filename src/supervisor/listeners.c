@@ -20,6 +20,17 @@ struct request {
 	bool defer_accept;
 };
 
+/* While it is not known which listener of the configuration a new socket belongs to. */
+#define LINK_INDEX_NEW (LINK_INDEX_WORKERS - 1)
+#define LINK_INDEX_CONFIGURED (LINK_INDEX_WORKERS - 2) /* from before an upgrade */
+
+/* A listener that looks at what clients send has use for connections only once something came. */
+static bool defers_accept(const struct listener_config *config)
+{
+	return config->proxy_protocol || config->trusted_proxies_count ||
+	       sticky_needs_head(config->sticky, config->sticky_count);
+}
+
 static bool is_path(const struct address *address)
 {
 	return address_family(address) == AF_UNIX && address->un.sun_path[0] != '\0';
@@ -82,9 +93,9 @@ static int open_socket(const struct request *request)
 	return fd;
 }
 
-static struct listening *listening_new(struct supervised_pool *pool, uint32_t index)
+static struct listening *listening_new(
+    struct supervisor *supervisor, struct supervised_pool *pool, uint32_t index)
 {
-	struct supervisor *supervisor = pool->supervisor;
 	struct listening *listening = calloc(1, sizeof(*listening));
 
 	if (!listening)
@@ -110,35 +121,103 @@ static void say_listening(const struct listening *listening)
 	char text[ADDRESS_TEXT_MAX];
 
 	log_info("listening on %s%s (pool %s)", address_format(&listening->address, text, sizeof(text)),
-	    listening->socket_type == SOCK_DGRAM ? "/udp" : "", listening->pool->config->name);
+	    listening->socket_type == SOCK_DGRAM ? "/udp" : "", listening->pool->name);
 }
 
-int listeners_open_configured(struct supervisor *supervisor)
+static struct listening *find_configured(struct supervisor *supervisor, const struct address *address)
 {
-	const struct config *config = supervisor->config;
+	struct listening *listening;
 
+	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
+		if (listening->index != LINK_INDEX_WORKERS && address_equal(&listening->asked, address))
+			return listening;
+	return NULL;
+}
+
+static int open_configured(struct supervisor *supervisor, const struct listener_config *config)
+{
+	struct request request = {.address = &config->address,
+	    .socket_type = SOCK_STREAM,
+	    .backlog = (int)config->backlog,
+	    .defer_accept = defers_accept(config)};
+	struct listening *listening = listening_new(supervisor, NULL, LINK_INDEX_NEW);
+	char text[ADDRESS_TEXT_MAX];
+	int result;
+
+	if (!listening)
+		return -ENOMEM;
+	listening->asked = config->address;
+	listening->fd = open_socket(&request);
+	if (listening->fd < 0) {
+		result = listening->fd;
+		log_error("listener %s: cannot listen on %s: %s", config->name,
+		    address_format(&config->address, text, sizeof(text)), strerror(-result));
+		listeners_close(supervisor, listening);
+		return result;
+	}
+	read_back_address(listening);
+	return 0;
+}
+
+static void close_new(struct supervisor *supervisor)
+{
+	struct listening *listening, *next;
+
+	for (listening = TAILQ_FIRST(&supervisor->listenings); listening; listening = next) {
+		next = TAILQ_NEXT(listening, entry);
+		if (listening->index == LINK_INDEX_NEW)
+			listeners_close(supervisor, listening);
+	}
+}
+
+int listeners_prepare(struct supervisor *supervisor, const struct config *config)
+{
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {
 		const struct listener_config *listener = &config->listeners[i];
-		struct request request = {.address = &listener->address,
-		    .socket_type = SOCK_STREAM,
-		    .backlog = (int)listener->backlog,
-		    .defer_accept = sticky_needs_head(listener->sticky, listener->sticky_count)};
-		struct listening *listening =
-		    listening_new(&supervisor->pools[listener->pool - config->pools], (uint32_t)i);
-		char text[ADDRESS_TEXT_MAX];
+		int result = 0;
 
-		if (!listening)
-			return -ENOMEM;
-		listening->fd = open_socket(&request);
-		if (listening->fd < 0) {
-			log_error("listener %s: cannot listen on %s: %s", listener->name,
-			    address_format(&listener->address, text, sizeof(text)), strerror(-listening->fd));
-			return listening->fd;
+		if (!find_configured(supervisor, &listener->address))
+			result = open_configured(supervisor, listener);
+		if (result < 0) {
+			close_new(supervisor);
+			return result;
 		}
-		read_back_address(listening);
-		say_listening(listening);
 	}
 	return 0;
+}
+
+static bool in_config(const struct config *config, const struct address *address)
+{
+	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++)
+		if (address_equal(&config->listeners[i].address, address))
+			return true;
+	return false;
+}
+
+void listeners_commit(struct supervisor *supervisor, const struct config *config)
+{
+	struct listening *listening, *next;
+
+	for (listening = TAILQ_FIRST(&supervisor->listenings); listening; listening = next) {
+		bool configured = listening->index != LINK_INDEX_WORKERS;
+
+		next = TAILQ_NEXT(listening, entry);
+		if (configured ? !in_config(config, &listening->asked) : !listening->pool)
+			listeners_close(supervisor, listening);
+	}
+	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+		bool is_new;
+
+		listening = find_configured(supervisor, &listener->address);
+		is_new = listening->index == LINK_INDEX_NEW;
+		listening->index = (uint32_t)i;
+		listening->pool = supervisor->pools[listener->pool - config->pools];
+		if (address_family(&listening->address) != AF_UNIX)
+			set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defers_accept(listener));
+		if (is_new)
+			say_listening(listening);
+	}
 }
 
 struct listening *listeners_find(struct supervisor *supervisor, uint32_t id)
@@ -195,8 +274,7 @@ static int open_for_workers(struct listening *listening, const struct link_messa
 	    .socket_type = asked->socket_type,
 	    .ipv6_only = asked->ipv6_only,
 	    .backlog = asked->backlog > 0 ? asked->backlog : (int)config->backlog,
-	    .defer_accept = asked->socket_type == SOCK_STREAM &&
-			    sticky_needs_head(config->sticky, config->sticky_count)};
+	    .defer_accept = asked->socket_type == SOCK_STREAM && defers_accept(config)};
 
 	listening->fd = open_socket(&request);
 	if (listening->fd == -EAFNOSUPPORT && asked->any_address) {
@@ -222,7 +300,7 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *asked
 		return 0;
 	if (count_of_pool(pool) >= LISTENINGS_PER_POOL_MAX)
 		return EMFILE;
-	listening = listening_new(pool, LINK_INDEX_WORKERS);
+	listening = listening_new(pool->supervisor, pool, LINK_INDEX_WORKERS);
 	if (!listening)
 		return ENOMEM;
 	listening->socket_type = asked->socket_type;
@@ -240,6 +318,29 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *asked
 	}
 	*answer = listening;
 	return 0;
+}
+
+int listeners_adopt(struct supervisor *supervisor, const struct listening_past *past)
+{
+	struct listening *listening =
+	    listening_new(supervisor, past->pool, past->configured ? LINK_INDEX_CONFIGURED : LINK_INDEX_WORKERS);
+
+	if (!listening) {
+		if (past->fd >= 0)
+			close(past->fd);
+		return -ENOMEM;
+	}
+	supervisor->next_listening--; /* the number is the old one */
+	listening->id = past->id;
+	listening->fd = past->fd;
+	listening->socket_type = past->socket_type;
+	listening->asked = past->asked;
+	listening->address = past->address;
+	listening->key = past->key ? strdup(past->key) : NULL;
+	listening->data = past->data ? strdup(past->data) : NULL;
+	if (listening->fd >= 0)
+		read_back_address(listening);
+	return (past->key && !listening->key) || (past->data && !listening->data) ? -ENOMEM : 0;
 }
 
 void listeners_close(struct supervisor *supervisor, struct listening *listening)

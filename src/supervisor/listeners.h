@@ -4,8 +4,13 @@
 
 #include "supervisor/supervisor.h"
 
-/* Opens every listener of the configuration that has an address. 0, or a negative errno after logging why. */
-int listeners_open_configured(struct supervisor *supervisor);
+/* Opens those listeners of the configuration that have an address and are not open yet. 0, or a negative errno after logging why,
+ * with nothing changed. */
+int listeners_prepare(struct supervisor *supervisor, const struct config *config);
+
+/* Behind listeners_prepare() and pools_apply(): from now on it is this configuration's listeners that are open; what is in no
+ * configuration any more is closed. */
+void listeners_commit(struct supervisor *supervisor, const struct config *config);
 
 /* A worker of the pool wants to listen: finds the socket that an earlier worker asked for under the same key, or opens it.
  * 0 with *listening (borrowed), or a positive errno for the worker. */
@@ -13,6 +18,22 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *reque
 
 struct listening *listeners_find(struct supervisor *supervisor, uint32_t id);
 struct listening *listeners_find_key(struct supervised_pool *pool, const char *key);
+
+/* A socket that the binary before had open. */
+struct listening_past {
+	uint32_t id;
+	int fd; /* consumed; -1: none needed */
+	int socket_type;
+	bool configured;
+	struct supervised_pool *pool; /* NULL: is no more */
+	struct address asked;
+	struct address address;
+	const char *key;  /* NULL if configured */
+	const char *data; /* may be NULL */
+};
+
+/* 0 or -ENOMEM. Behind it listeners_prepare() and listeners_commit() keep what the configuration still has. */
+int listeners_adopt(struct supervisor *supervisor, const struct listening_past *past);
 
 /* Closes one, and removes its Unix path. The caller has told the router. */
 void listeners_close(struct supervisor *supervisor, struct listening *listening);

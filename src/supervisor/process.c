@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "supervisor/backoff.h"
+#include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/spawn.h"
 
@@ -17,12 +18,18 @@ static void set_state(struct supervised_slot *slot, enum slot_state state)
 {
 	slot->stats->state = state;
 	slot->stats->pid = slot->process ? slot->process->pid : 0;
-	slot->stats->generation = slot->generation;
+	slot->stats->generation = slot->process ? slot->process->generation : slot->generation;
 }
 
-static const char *pool_name(const struct supervised_slot *slot)
+/* Is it the one that serves its slot, or is to? */
+static bool holds_slot(const struct process *process)
 {
-	return slot->pool->config->name;
+	return process->slot && process->slot->process == process;
+}
+
+static bool is_incoming(const struct process *process)
+{
+	return process->slot && process->slot->incoming == process;
 }
 
 struct process *process_find(struct supervisor *supervisor, uint32_t id)
@@ -68,6 +75,18 @@ void process_server_remove(struct process *process, struct process_server *serve
 	free(server);
 }
 
+bool process_any_serves(struct supervisor *supervisor, uint32_t listening)
+{
+	struct process_server *server;
+	struct process *process;
+
+	TAILQ_FOREACH (process, &supervisor->processes, entry)
+		TAILQ_FOREACH (server, &process->servers, entry)
+			if (server->listening == listening)
+				return true;
+	return false;
+}
+
 /* ---- restart ---- */
 
 static void on_restart_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -82,7 +101,8 @@ static void restart_later(struct supervised_slot *slot)
 
 	set_state(slot, SLOT_BACKOFF);
 	slot->stats->restarts++;
-	log_info("pool %s: worker %s starts again in %.1f s", pool_name(slot), slot->config->name, delay);
+	log_info("pool %s: worker %s starts again in %.1f s", slot->pool->name, slot->name, delay);
+	ev_timer_stop(supervisor->loop, &slot->restart_timer);
 	ev_timer_init(&slot->restart_timer, on_restart_timer, delay, 0.);
 	slot->restart_timer.data = slot;
 	ev_timer_start(supervisor->loop, &slot->restart_timer);
@@ -90,13 +110,14 @@ static void restart_later(struct supervised_slot *slot)
 
 void process_cancel_restarts(struct supervisor *supervisor)
 {
-	for (size_t i = 0; i < supervisor->config->pools_count; i++) {
-		struct supervised_pool *pool = &supervisor->pools[i];
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		struct supervised_pool *pool = supervisor->pools[i];
 
-		for (size_t j = 0; j < pool->config->slots_count; j++) {
-			ev_timer_stop(supervisor->loop, &pool->slots[j].restart_timer);
-			if (!pool->slots[j].process)
-				set_state(&pool->slots[j], SLOT_STOPPED);
+		for (size_t j = 0; j < pool->slots_count; j++) {
+			ev_timer_stop(supervisor->loop, &pool->slots[j]->restart_timer);
+			pool->slots[j]->outdated = false;
+			if (!pool->slots[j]->process)
+				set_state(pool->slots[j], SLOT_STOPPED);
 		}
 	}
 }
@@ -105,19 +126,34 @@ void process_cancel_restarts(struct supervisor *supervisor)
 
 static void log_exit(const struct process *process, int status)
 {
-	const char *pool = pool_name(process->slot), *slot = process->slot->config->name;
-	int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0, pid = (int)process->pid;
 
 	/* Expected: it was told to end, or it said that it leaves and did. */
 	if ((number && number == process->last_signal) ||
-	    (!number && WEXITSTATUS(status) == 0 && (process->draining || process->leaving)))
-		log_info("pool %s: worker %s (pid %d) ended", pool, slot, (int)process->pid);
+	    (!number && (process->last_signal || (WEXITSTATUS(status) == 0 && (process->draining || process->leaving)))))
+		log_info("%s (pid %d) ended", process->name, pid);
 	else if (number)
-		log_warning("pool %s: worker %s (pid %d) was killed by signal %d (%s)%s", pool, slot,
-		    (int)process->pid, number, strsignal(number), WCOREDUMP(status) ? ", core dumped" : "");
+		log_warning("%s (pid %d) was killed by signal %d (%s)%s", process->name, pid, number, strsignal(number),
+		    WCOREDUMP(status) ? ", core dumped" : "");
 	else
-		log_warning("pool %s: worker %s (pid %d) exited with status %d%s", pool, slot, (int)process->pid,
-		    WEXITSTATUS(status), process->ready ? "" : " before it listened");
+		log_warning("%s (pid %d) exited with status %d%s", process->name, pid, WEXITSTATUS(status),
+		    process->ready ? "" : " before it was ready");
+}
+
+/* A worker that was retired on purpose has taken its servers with it; where no other listens the same, the socket goes, too. */
+static void close_unserved(struct process *process)
+{
+	struct supervisor *supervisor = process->supervisor;
+	bool retired = !process->slot && process->draining;
+
+	while (!TAILQ_EMPTY(&process->servers)) {
+		struct process_server *server = TAILQ_FIRST(&process->servers);
+		uint32_t id = server->listening;
+
+		process_server_remove(process, server);
+		if (retired && supervisor->state == SUPERVISOR_RUNNING && !process_any_serves(supervisor, id))
+			router_forget_listening(supervisor, id);
+	}
 }
 
 static void process_free(struct process *process)
@@ -127,11 +163,27 @@ static void process_free(struct process *process)
 	ev_child_stop(supervisor->loop, &process->child);
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	ev_timer_stop(supervisor->loop, &process->end_timer);
-	while (!TAILQ_EMPTY(&process->servers))
-		process_server_remove(process, TAILQ_FIRST(&process->servers));
+	close_unserved(process);
 	TAILQ_REMOVE(&supervisor->processes, process, entry);
-	close(process->channel);
+	if (process->channel >= 0)
+		close(process->channel);
+	free(process->name);
+	free(process->pool_name);
+	free(process->slot_name);
 	free(process);
+}
+
+/* Its slot needs another, unless one is on its way. */
+static void refill(struct supervised_slot *slot)
+{
+	struct supervisor *supervisor = slot->pool->supervisor;
+
+	if (slot->incoming)
+		return;
+	if (supervisor->state == SUPERVISOR_RUNNING)
+		restart_later(slot);
+	else
+		set_state(slot, SLOT_STOPPED);
 }
 
 static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
@@ -139,22 +191,24 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	struct process *process = child->data;
 	struct supervisor *supervisor = process->supervisor;
 	struct supervised_slot *slot = process->slot;
-	bool vacated = slot->process == process; /* one that left has a successor already, or soon */
+	bool held = holds_slot(process), came = is_incoming(process), unasked = process->last_signal == 0;
 
 	log_exit(process, child->rstatus);
 	stats_add(supervisor->stats, COUNTER_workers_exited, 1);
 	/* What it left behind in its process group (npm's children, say) has lost its front. */
 	kill(-process->pid, process->last_signal == SIGKILL ? SIGKILL : SIGTERM);
 	router_tell_worker(supervisor, LINK_WORKER_GONE, process);
-	if (process->ready && ev_now(loop) - process->ready_since >= BACKOFF_STABLE)
+	if (held && process->ready && ev_now(loop) - process->ready_since >= BACKOFF_STABLE)
 		slot->failures = 0;
-	if (vacated)
+	if (held)
 		slot->process = NULL;
+	if (came)
+		slot->incoming = NULL;
 	process_free(process);
-	if (vacated && supervisor->state == SUPERVISOR_RUNNING)
-		restart_later(slot);
-	else if (vacated)
-		set_state(slot, SLOT_STOPPED);
+	if (came && unasked && supervisor->state == SUPERVISOR_RUNNING)
+		roll_abort(slot, "ended before it was ready");
+	if (held || (came && !slot->process))
+		refill(slot);
 	supervisor_check_end(supervisor);
 }
 
@@ -175,16 +229,14 @@ static void arm_end_timer(struct process *process, double delay)
 static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct process *process = timer->data;
-	const struct pool_config *pool = process->slot->pool->config;
 
 	if (process->last_signal == 0) {
-		log_warning("pool %s: worker %s (pid %d) still has connections after drain_timeout: it is ended", pool->name,
-		    process->slot->config->name, (int)process->pid);
-		process_end(process, (double)pool->kill_timeout / 1000);
+		log_warning("%s (pid %d) still has connections after drain_timeout: it is ended", process->name,
+		    (int)process->pid);
+		process_end(process, process->kill_timeout);
 		return;
 	}
-	log_warning("pool %s: worker %s (pid %d) did not end in time: it is killed", pool->name,
-	    process->slot->config->name, (int)process->pid);
+	log_warning("%s (pid %d) did not end in time: it is killed", process->name, (int)process->pid);
 	send_signal(process, SIGKILL);
 }
 
@@ -198,48 +250,94 @@ void process_end(struct process *process, double grace)
 
 void process_drain(struct process *process)
 {
-	const struct pool_config *pool = process->slot->pool->config;
-
 	if (process->draining || process->last_signal)
 		return;
 	process->draining = true;
-	if (process->slot->process == process)
+	if (holds_slot(process))
 		set_state(process->slot, SLOT_DRAINING);
 	if (!process->ready) {
-		process_end(process, (double)pool->kill_timeout / 1000);
+		process_end(process, process->kill_timeout);
 		return;
 	}
 	router_tell_worker(process->supervisor, LINK_WORKER_DRAIN, process);
-	arm_end_timer(process, (double)pool->drain_timeout / 1000);
+	arm_end_timer(process, process->drain_timeout);
+}
+
+size_t process_retired_count(struct supervisor *supervisor, const char *pool)
+{
+	struct process *process;
+	size_t count = 0;
+
+	TAILQ_FOREACH (process, &supervisor->processes, entry)
+		count += !process->slot && strcmp(process->pool_name, pool) == 0;
+	return count;
+}
+
+/* Too many generations at once would eat the machine: the oldest goes first. */
+static void bound_retired(struct process *newest, unsigned most)
+{
+	struct process *process;
+	size_t count = process_retired_count(newest->supervisor, newest->pool_name);
+
+	TAILQ_FOREACH (process, &newest->supervisor->processes, entry) {
+		if (count <= most)
+			return;
+		if (process->slot || strcmp(process->pool_name, newest->pool_name) != 0)
+			continue;
+		count--;
+		if (process->last_signal)
+			continue;
+		log_warning("%s (pid %d) still has connections, but more than max_retired workers (%u) do: it is ended",
+		    process->name, (int)process->pid, most);
+		process_end(process, process->kill_timeout);
+	}
+}
+
+/* Takes it out of its slot. */
+static void leave_slot(struct process *process)
+{
+	struct supervised_slot *slot = process->slot;
+	unsigned most = slot->pool->config->max_retired;
+
+	if (slot->process == process)
+		slot->process = NULL;
+	if (slot->incoming == process)
+		slot->incoming = NULL;
+	process->slot = NULL;
+	set_state(slot, slot->process ? SLOT_READY : SLOT_STARTING);
+	bound_retired(process, most);
+}
+
+void process_retire(struct process *process)
+{
+	leave_slot(process);
+	process_drain(process);
 }
 
 void process_leaves(struct process *process)
 {
+	struct supervised_slot *slot = process->slot;
+
 	if (process->leaving || process->draining)
 		return;
 	process->leaving = true;
-	log_info("pool %s: worker %s (pid %d) leaves", pool_name(process->slot), process->slot->config->name,
-	    (int)process->pid);
-	arm_end_timer(process, (double)process->slot->pool->config->drain_timeout / 1000);
-	if (process->slot->process != process)
-		return;
+	log_info("%s (pid %d) leaves", process->name, (int)process->pid);
+	arm_end_timer(process, process->drain_timeout);
 	/* It may keep its connections for long: its slot gets a new worker now. */
-	process->slot->process = NULL;
-	if (process->supervisor->state == SUPERVISOR_RUNNING)
-		restart_later(process->slot);
+	if (holds_slot(process)) {
+		leave_slot(process);
+		refill(slot);
+	}
 }
 
 void process_lost(struct process *process, const char *why)
 {
-	const struct pool_config *pool = process->slot->pool->config;
-
 	if (process->leaving || process->draining || process->last_signal)
 		return;
-	log_warning("pool %s: worker %s (pid %d): its channel is lost: %s; it is ended after kill_timeout unless it ends "
-		    "by itself",
-	    pool->name, process->slot->config->name, (int)process->pid, why);
+	log_warning("%s (pid %d): its channel is lost: %s; it is ended after kill_timeout unless it ends by itself",
+	    process->name, (int)process->pid, why);
 	process->leaving = true;
-	arm_end_timer(process, (double)pool->kill_timeout / 1000);
+	arm_end_timer(process, process->kill_timeout);
 }
 
 /* ---- the start of a process ---- */
@@ -247,98 +345,181 @@ void process_lost(struct process *process, const char *why)
 static void on_start_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct process *process = timer->data;
-	const struct pool_config *pool = process->slot->pool->config;
 
-	log_warning("pool %s: worker %s (pid %d) was started %.0f s ago and %s", pool->name,
-	    process->slot->config->name, (int)process->pid, (double)pool->start_timeout / 1000,
-	    pool->protocol == PROTOCOL_LIMPET
+	log_warning("%s (pid %d) was started %.0f s ago and %s", process->name, (int)process->pid, timer->repeat,
+	    process->protocol == PROTOCOL_LIMPET
 		? "has not said that it is ready; see limpet-worker(7), or raise start_timeout"
 		: "does not listen; does it call listen(), and not with exclusive: true? Raise start_timeout if it needs "
 		  "longer");
+	ev_timer_stop(loop, timer);
+	if (is_incoming(process)) {
+		roll_abort(process->slot, "was not ready in start_timeout");
+		process_end(process, process->kill_timeout);
+	}
 }
 
 void process_is_ready(struct process *process)
 {
 	struct supervisor *supervisor = process->supervisor;
-	struct supervised_slot *slot = process->slot;
+	void (*on_first_ready)(const struct address *) = supervisor->options->on_first_ready;
 
 	if (process->ready)
 		return;
 	process->ready = true;
 	process->ready_since = ev_now(supervisor->loop);
 	ev_timer_stop(supervisor->loop, &process->start_timer);
-	if (slot->process == process && !process->draining)
-		set_state(slot, SLOT_READY);
-	log_info("pool %s: worker %s (pid %d) ready", pool_name(slot), slot->config->name, (int)process->pid);
-	if (!supervisor->was_ready && supervisor->on_first_ready && !TAILQ_EMPTY(&supervisor->listenings))
-		supervisor->on_first_ready(&TAILQ_FIRST(&supervisor->listenings)->address);
+	log_info("%s (pid %d) ready", process->name, (int)process->pid);
+	if (is_incoming(process))
+		roll_ready(process->slot);
+	if (holds_slot(process) && !process->draining)
+		set_state(process->slot, SLOT_READY);
+	if (!supervisor->was_ready && on_first_ready && !TAILQ_EMPTY(&supervisor->listenings))
+		on_first_ready(&TAILQ_FIRST(&supervisor->listenings)->address);
 	supervisor->was_ready = true;
 }
 
-static struct process *process_new(struct supervised_slot *slot, int channel)
+/* Without a pid yet. channel: consumed, also on failure. */
+static struct process *process_new(struct supervisor *supervisor, const char *pool, const char *slot, int channel)
 {
-	struct supervisor *supervisor = slot->pool->supervisor;
 	struct process *process = calloc(1, sizeof(*process));
 
-	if (!process)
+	if (!process) {
+		close(channel);
 		return NULL;
+	}
 	process->supervisor = supervisor;
-	process->slot = slot;
-	process->id = ++supervisor->next_worker;
-	process->generation = ++slot->generation;
 	process->channel = channel;
+	process->pool_name = strdup(pool);
+	process->slot_name = strdup(slot);
+	if (asprintf(&process->name, "pool %s: worker %s", pool, slot) < 0)
+		process->name = NULL;
 	TAILQ_INIT(&process->servers);
 	ev_init(&process->child, on_exit_of_child);
 	process->child.data = process;
-	ev_timer_init(&process->start_timer, on_start_timer, (double)slot->pool->config->start_timeout / 1000, 0.);
+	ev_init(&process->start_timer, on_start_timer);
 	process->start_timer.data = process;
 	ev_timer_init(&process->end_timer, on_end_timer, 0., 0.);
 	process->end_timer.data = process;
 	TAILQ_INSERT_TAIL(&supervisor->processes, process, entry);
+	if (!process->pool_name || !process->slot_name || !process->name) {
+		process_free(process);
+		return NULL;
+	}
 	return process;
 }
 
-void process_start(struct supervised_slot *slot)
+static void start_start_timer(struct process *process)
+{
+	process->start_timer.repeat = (double)process->slot->pool->config->start_timeout / 1000;
+	ev_timer_again(process->supervisor->loop, &process->start_timer);
+}
+
+static void watch_child(struct process *process)
+{
+	ev_child_set(&process->child, process->pid, 0);
+	ev_child_start(process->supervisor->loop, &process->child);
+}
+
+/* Starts a process for the slot. NULL after saying why not. */
+static struct process *launch(struct supervised_slot *slot)
 {
 	const struct pool_config *pool = slot->pool->config;
 	struct supervisor *supervisor = slot->pool->supervisor;
 	int type = pool->protocol == PROTOCOL_LIMPET ? SOCK_SEQPACKET : SOCK_STREAM;
-	struct spawn spawn = {.pool = pool, .slot = slot->config->name};
+	struct spawn spawn = {.pool = pool, .slot = slot->name};
 	struct process *process;
-	const char *what = "cannot make its channel";
+	const char *what;
 	int ends[2];
 
 	ev_now_update(supervisor->loop);
 	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0) {
-		log_error("pool %s: worker %s: %s: %s", pool->name, slot->config->name, what, strerror(errno));
-		restart_later(slot);
-		return;
+		log_error("pool %s: worker %s: cannot make its channel: %s", pool->name, slot->name, strerror(errno));
+		return NULL;
 	}
-	process = process_new(slot, ends[0]);
+	process = process_new(supervisor, slot->pool->name, slot->name, ends[0]);
 	if (!process) {
-		close(ends[0]);
+		log_error("pool %s: worker %s: out of memory", pool->name, slot->name);
 		close(ends[1]);
-		restart_later(slot);
-		return;
+		return NULL;
 	}
+	process->slot = slot;
+	process->protocol = pool->protocol;
+	process->flavour = pool->flavour;
+	process->drain_timeout = (double)pool->drain_timeout / 1000;
+	process->kill_timeout = (double)pool->kill_timeout / 1000;
+	process->id = ++supervisor->next_worker;
+	process->generation = ++slot->generation;
 	spawn.channel = ends[1];
 	spawn.worker = process->id;
 	spawn.generation = process->generation;
 	process->pid = spawn_worker(&spawn, &what);
 	close(ends[1]);
 	if (process->pid < 0) {
-		log_error("pool %s: worker %s: %s (%s): %s", pool->name, slot->config->name, what, pool->command[0],
-		    strerror(-(int)process->pid));
+		log_error("%s: %s (%s): %s", process->name, what, pool->command[0], strerror(-(int)process->pid));
 		process_free(process);
+		return NULL;
+	}
+	stats_add(supervisor->stats, COUNTER_workers_started, 1);
+	log_info("%s (pid %d) started", process->name, (int)process->pid);
+	watch_child(process);
+	start_start_timer(process);
+	return process;
+}
+
+void process_start(struct supervised_slot *slot)
+{
+	slot->process = launch(slot);
+	if (!slot->process) {
 		restart_later(slot);
 		return;
 	}
-	slot->process = process;
+	slot->outdated = false;
 	set_state(slot, SLOT_STARTING);
-	stats_add(supervisor->stats, COUNTER_workers_started, 1);
-	log_info("pool %s: worker %s (pid %d) started", pool->name, slot->config->name, (int)process->pid);
-	ev_child_set(&process->child, process->pid, 0);
-	ev_child_start(supervisor->loop, &process->child);
-	ev_timer_start(supervisor->loop, &process->start_timer);
-	router_tell_worker(supervisor, LINK_WORKER_UP, process);
+	router_tell_worker(slot->pool->supervisor, LINK_WORKER_UP, slot->process);
+}
+
+int process_start_incoming(struct supervised_slot *slot)
+{
+	slot->incoming = launch(slot);
+	if (!slot->incoming)
+		return -EAGAIN;
+	router_tell_worker(slot->pool->supervisor, LINK_WORKER_UP, slot->incoming);
+	return 0;
+}
+
+struct process *process_adopt(struct supervisor *supervisor, const struct process_past *past)
+{
+	struct process *process = process_new(supervisor, past->pool, past->slot_name, past->channel);
+	struct supervised_slot *slot = past->retired ? NULL : past->slot;
+
+	if (!process)
+		return NULL;
+	/* A slot whose workers speak otherwise now is another slot. */
+	if (slot && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+		slot = NULL;
+	process->slot = slot;
+	process->protocol = past->protocol;
+	process->flavour = past->flavour;
+	process->id = past->id;
+	process->generation = past->generation;
+	process->pid = past->pid;
+	process->ready = past->ready;
+	process->ready_since = past->ready_since;
+	process->leaving = past->leaving;
+	process->draining = past->draining;
+	process->last_signal = past->last_signal;
+	process->drain_timeout = past->drain_timeout;
+	process->kill_timeout = past->kill_timeout;
+	if (slot && past->incoming)
+		slot->incoming = process;
+	else if (slot)
+		slot->process = process;
+	if (slot && !past->incoming)
+		set_state(slot, past->draining ? SLOT_DRAINING : past->ready ? SLOT_READY : SLOT_STARTING);
+	if (past->end_in >= 0)
+		arm_end_timer(process, past->end_in);
+	if (slot && !past->ready)
+		start_start_timer(process);
+	watch_child(process);
+	return process;
 }

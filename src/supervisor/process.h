@@ -1,4 +1,4 @@
-/* Worker processes: their slots are started, watched, restarted with back-off, told to finish, ended. */
+/* Worker processes: started, watched, restarted with back-off, told to finish, ended. What their slots are for is roll.c's. */
 #ifndef LIMPET_SUPERVISOR_PROCESS_H
 #define LIMPET_SUPERVISOR_PROCESS_H
 
@@ -15,7 +15,12 @@ struct process_server {
 struct process {
 	TAILQ_ENTRY(process) entry;
 	struct supervisor *supervisor;
-	struct supervised_slot *slot;
+	struct supervised_slot *slot; /* NULL: retired, or its slot is no more */
+	char *name;                   /* "pool chat: worker 2", for the log */
+	char *pool_name;
+	char *slot_name;
+	enum protocol protocol;
+	enum flavour flavour;
 	uint32_t id;
 	uint32_t generation;
 	pid_t pid;
@@ -23,9 +28,11 @@ struct process {
 	TAILQ_HEAD(, process_server) servers;
 	bool ready;
 	double ready_since;
-	bool leaving;    /* it ends by itself when its last connection does */
-	bool draining;   /* the router was told to drain it */
-	int last_signal; /* 0, SIGTERM or SIGKILL: what we sent */
+	bool leaving;         /* it ends by itself when its last connection does */
+	bool draining;        /* the router was told to drain it */
+	int last_signal;      /* 0, SIGTERM or SIGKILL: what we sent */
+	double drain_timeout; /* seconds */
+	double kill_timeout;
 	ev_child child;
 	ev_timer start_timer; /* start_timeout: report */
 	ev_timer end_timer;   /* drain_timeout, then kill_timeout */
@@ -34,7 +41,39 @@ struct process {
 /* Starts the slot's worker; if that fails, or when the worker ends, it is started again with back-off. */
 void process_start(struct supervised_slot *slot);
 
+/* Starts a worker that will take over from the slot's present one as soon as it is ready. 0 or a negative errno. */
+int process_start_incoming(struct supervised_slot *slot);
+
+/* A worker that the binary before had started. */
+struct process_past {
+	const char *pool;
+	const char *slot_name;
+	struct supervised_slot *slot; /* NULL: is no more */
+	bool incoming;
+	bool retired;
+	uint32_t id;
+	uint32_t generation;
+	pid_t pid;
+	int channel; /* consumed */
+	enum protocol protocol;
+	enum flavour flavour;
+	bool ready;
+	double ready_since;
+	bool leaving;
+	bool draining;
+	int last_signal;
+	double drain_timeout;
+	double kill_timeout;
+	double end_in; /* seconds; negative: no end is near */
+};
+
+/* NULL: out of memory. One that has no slot any more is told to finish by the next process_drain(). */
+struct process *process_adopt(struct supervisor *supervisor, const struct process_past *past);
+
 struct process *process_find(struct supervisor *supervisor, uint32_t id);
+
+/* The number of workers that finish their connections and have no slot any more. */
+size_t process_retired_count(struct supervisor *supervisor, const char *pool);
 
 void process_is_ready(struct process *process);
 
@@ -47,6 +86,9 @@ void process_lost(struct process *process, const char *why);
 /* Tells it to finish what it has; past drain_timeout it is ended. */
 void process_drain(struct process *process);
 
+/* Takes it out of its slot and drains it. */
+void process_retire(struct process *process);
+
 /* SIGTERM to its process group, SIGKILL when the grace (seconds) is over. */
 void process_end(struct process *process, double grace);
 
@@ -54,6 +96,9 @@ void process_end(struct process *process, double grace);
 struct process_server *process_server_find(struct process *process, const char *key);
 int process_server_add(struct process *process, const char *key, uint32_t listening);
 void process_server_remove(struct process *process, struct process_server *server);
+
+/* Does any worker have a server on this listening? */
+bool process_any_serves(struct supervisor *supervisor, uint32_t listening);
 
 /* Stops the timers that would start workers. */
 void process_cancel_restarts(struct supervisor *supervisor);

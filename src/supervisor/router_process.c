@@ -15,15 +15,23 @@
 #include "base/log.h"
 #include "router/router.h"
 #include "supervisor/listeners.h"
+#include "supervisor/pools.h"
 #include "supervisor/process.h"
+#include "supervisor/reload.h"
+#include "supervisor/upgrade.h"
 
 /* A router that lived shorter than this counts as failed at once. */
 #define ROUTER_STABLE 1.0
 #define ROUTER_DELAY 0.1
 #define ROUTER_QUICK_RESTARTS 5
 
+/* A router that does not hand over in this time is killed; what it had not handed over is lost. */
+#define SUCCESSION_SECONDS 5.0
+
+/* In a router. */
 #define LINK_FD 3
 #define LOG_FD 4
+#define SUCCESSION_FD 5
 
 /* ---- in the child ---- */
 
@@ -42,16 +50,24 @@ static int drop_privileges(const struct config *config)
 	return 0;
 }
 
-/* Keeps standard error, link and log; closes what else the supervisor has open. */
-static int arrange_fds(int link, int log)
+/* Keeps standard error, link, log and succession (-1: none); closes what else the supervisor has open. */
+static int arrange_fds(int link, int log, int succession)
 {
-	int new_link = fcntl(link, F_DUPFD, LOG_FD + 1), new_log = fcntl(log, F_DUPFD, LOG_FD + 1);
+	int from[] = {link, log, succession};
 
-	if (new_link < 0 || new_log < 0 || dup3(new_link, LINK_FD, O_CLOEXEC) < 0 ||
-	    dup3(new_log, LOG_FD, O_CLOEXEC) < 0)
-		return -errno;
-	close_range(LOG_FD + 1, ~0u, 0);
-	return LINK_FD;
+	/* Out of the way of the numbers that they replace. */
+	for (int i = 0; i < 3; i++) {
+		if (from[i] >= 0 && (from[i] = fcntl(from[i], F_DUPFD, SUCCESSION_FD + 1)) < 0)
+			return -errno;
+	}
+	for (int i = 0; i < 3; i++) {
+		if (from[i] < 0)
+			close(LINK_FD + i);
+		else if (dup3(from[i], LINK_FD + i, O_CLOEXEC) < 0)
+			return -errno;
+	}
+	close_range(SUCCESSION_FD + 1, ~0u, 0);
+	return 0;
 }
 
 static void reset_signals(void)
@@ -68,18 +84,31 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int run_router(struct supervisor *supervisor, int link, pid_t parent)
+static struct slot_stats *const *const *collect_stats(struct supervisor *supervisor)
+{
+	struct slot_stats ***stats = calloc(supervisor->pools_count, sizeof(struct slot_stats **));
+
+	for (size_t i = 0; stats && i < supervisor->pools_count; i++)
+		stats[i] = supervisor->pools[i]->slot_stats;
+	return (struct slot_stats *const *const *)stats;
+}
+
+static int run_router(struct supervisor *supervisor, int link, int succession, pid_t parent)
 {
 	const struct config *config = supervisor->config;
-	struct router_start start = {
-	    .config = config, .stats = supervisor->stats, .seed = supervisor->seed, .link = LINK_FD};
+	struct router_start start = {.config = config,
+	    .stats = supervisor->stats,
+	    .slot_stats = collect_stats(supervisor),
+	    .seed = supervisor->seed,
+	    .link = LINK_FD,
+	    .succession = succession < 0 ? -1 : SUCCESSION_FD};
 	bool own_log = log_fd() != STDERR_FILENO;
 	int result;
 
 	prctl(PR_SET_NAME, "limpet-router");
 	reset_signals();
-	result = arrange_fds(link, log_fd());
-	if (result < 0)
+	result = arrange_fds(link, log_fd(), succession);
+	if (result < 0 || !start.slot_stats)
 		return 2;
 	if (own_log)
 		log_adopt_inherited(LOG_FD);
@@ -103,7 +132,8 @@ static void answer_listen(struct supervisor *supervisor, struct process *process
 {
 	struct listening *listening = NULL;
 	struct link_message answer;
-	bool known = listeners_find_key(process->slot->pool, asked->key);
+	struct supervised_pool *pool = process->slot ? process->slot->pool : pools_find(supervisor, process->pool_name);
+	bool known = pool && listeners_find_key(pool, asked->key);
 	int fd = -1;
 
 	link_message_init(&answer, LINK_LISTEN_ANSWER);
@@ -111,9 +141,8 @@ static void answer_listen(struct supervisor *supervisor, struct process *process
 	answer.request = asked->request;
 	answer.socket_type = asked->socket_type;
 	memcpy(answer.key, asked->key, sizeof(answer.key));
-	answer.error = supervisor->state == SUPERVISOR_RUNNING
-			   ? listeners_ask(process->slot->pool, asked, &listening)
-			   : ECANCELED;
+	answer.error =
+	    pool && supervisor->state == SUPERVISOR_RUNNING ? listeners_ask(pool, asked, &listening) : ECANCELED;
 	if (!answer.error && listening->socket_type != asked->socket_type)
 		answer.error = EINVAL;
 	if (!answer.error && process_server_add(process, asked->key, listening->id) < 0)
@@ -132,42 +161,37 @@ static void answer_listen(struct supervisor *supervisor, struct process *process
 	} else {
 		char text[ADDRESS_TEXT_MAX];
 
-		log_warning("pool %s: worker %s cannot listen on %s: %s", process->slot->pool->config->name,
-		    process->slot->config->name, address_format(&asked->address, text, sizeof(text)),
-		    strerror(answer.error));
+		log_warning("%s cannot listen on %s: %s", process->name,
+		    address_format(&asked->address, text, sizeof(text)), strerror(answer.error));
 	}
 	router_send(supervisor, &answer, fd);
 }
 
-static bool is_served(struct supervisor *supervisor, uint32_t listening)
+void router_forget_listening(struct supervisor *supervisor, uint32_t id)
 {
-	struct process_server *server;
-	struct process *process;
+	struct listening *listening = listeners_find(supervisor, id);
+	struct link_message message;
 
-	TAILQ_FOREACH (process, &supervisor->processes, entry)
-		TAILQ_FOREACH (server, &process->servers, entry)
-			if (server->listening == listening)
-				return true;
-	return false;
+	if (!listening || listening->index != LINK_INDEX_WORKERS)
+		return;
+	link_message_init(&message, LINK_LISTENER_GONE);
+	message.listener = id;
+	router_send(supervisor, &message, -1);
+	listeners_close(supervisor, listening);
 }
 
 /* The application closed a server. The socket goes with the last worker's; when a worker died it stays for the next. */
 static void unlisten(struct supervisor *supervisor, struct process *process, const char *key)
 {
 	struct process_server *server = process_server_find(process, key);
-	struct listening *listening;
-	struct link_message message;
+	uint32_t id;
 
 	if (!server)
 		return;
-	listening = listeners_find(supervisor, server->listening);
+	id = server->listening;
 	process_server_remove(process, server);
-	if (!listening || is_served(supervisor, listening->id))
-		return;
-	link_message_init(&message, LINK_LISTENER_GONE);
-	message.listener = listening->id;
-	router_send(supervisor, &message, -1);
-	listeners_close(supervisor, listening);
+	if (!process_any_serves(supervisor, id))
+		router_forget_listening(supervisor, id);
 }
 
 static void listens(struct process *process, const char *key)
@@ -206,71 +230,104 @@ static void on_worker_message(struct supervisor *supervisor, const struct link_m
 	}
 }
 
-static void kill_router(struct supervisor *supervisor, const char *why)
+static void kill_router(struct router_process *router, const char *why)
 {
-	log_error("the router %s: it is killed and replaced", why);
-	kill(supervisor->router, SIGKILL);
+	log_error("the router (pid %d) %s: it is killed and replaced", (int)router->pid, why);
+	kill(router->pid, SIGKILL);
+}
+
+static void on_idle(struct router_process *router)
+{
+	if (router == router->supervisor->router)
+		supervisor_drain_workers(router->supervisor);
+}
+
+/* What was put off until now. */
+static void succession_over(struct supervisor *supervisor)
+{
+	if (supervisor->former)
+		return;
+	upgrade_go_on(supervisor);
+	if (supervisor->reload_wanted)
+		reload(supervisor);
+}
+
+/* It may still linger a moment over errors that clients are to read; that concerns nobody. */
+static void on_handed_over(struct router_process *router)
+{
+	struct supervisor *supervisor = router->supervisor;
+
+	if (router != supervisor->former)
+		return;
+	ev_timer_stop(supervisor->loop, &supervisor->former_timer);
+	supervisor->former = NULL;
+	succession_over(supervisor);
 }
 
 /* Reads all there is; at the end of the link only the router's exit is waited for. */
-static void read_link(struct supervisor *supervisor)
+static void read_link(struct router_process *router)
 {
 	struct link_message message;
 	int fd, result;
 
-	while ((result = link_receive(supervisor->link, &message, &fd)) > 0) {
+	while ((result = link_receive(router->link, &message, &fd)) > 0) {
 		if (fd >= 0)
 			close(fd); /* routers send none */
-		if (message.type == LINK_IDLE) {
-			supervisor->router_idle = true;
-			supervisor_drain_workers(supervisor);
-		} else {
-			on_worker_message(supervisor, &message);
-		}
-		if (!supervisor->link)
+		if (message.type == LINK_IDLE)
+			on_idle(router);
+		else if (message.type == LINK_HANDED_OVER)
+			on_handed_over(router);
+		else
+			on_worker_message(router->supervisor, &message);
+		if (!router->link)
 			return;
 	}
 	if (result == -EPROTO)
-		kill_router(supervisor, "sent a malformed message");
+		kill_router(router, "sent a malformed message");
 	if (result < 0)
-		ev_io_stop(supervisor->loop, &supervisor->link_io);
+		ev_io_stop(router->supervisor->loop, &router->link_io);
 }
 
-static void update_link(struct supervisor *supervisor)
+static void update_link(struct router_process *router)
 {
-	int events = EV_READ | (link_wants_write(supervisor->link) ? EV_WRITE : 0);
+	struct ev_loop *loop = router->supervisor->loop;
+	int events = EV_READ | (link_wants_write(router->link) ? EV_WRITE : 0);
 
-	if (!ev_is_active(&supervisor->link_io) ||
-	    events == (supervisor->link_io.events & (EV_READ | EV_WRITE)))
+	if (!ev_is_active(&router->link_io) || events == (router->link_io.events & (EV_READ | EV_WRITE)))
 		return;
-	ev_io_stop(supervisor->loop, &supervisor->link_io);
-	ev_io_set(&supervisor->link_io, link_fd(supervisor->link), events);
-	ev_io_start(supervisor->loop, &supervisor->link_io);
+	ev_io_stop(loop, &router->link_io);
+	ev_io_set(&router->link_io, link_fd(router->link), events);
+	ev_io_start(loop, &router->link_io);
 }
 
 static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 {
-	struct supervisor *supervisor = io->data;
+	struct router_process *router = io->data;
 
-	link_flush(supervisor->link);
-	read_link(supervisor);
-	if (supervisor->link)
-		update_link(supervisor);
+	link_flush(router->link);
+	read_link(router);
+	if (router->link)
+		update_link(router);
 }
 
 /* ---- what the router is told ---- */
 
-void router_send(struct supervisor *supervisor, const struct link_message *message, int fd)
+static void send_to(struct router_process *router, const struct link_message *message, int fd)
 {
 	int result;
 
-	if (!supervisor->link)
+	if (!router || !router->link)
 		return;
-	result = link_send(supervisor->link, message, fd);
+	result = link_send(router->link, message, fd);
 	if (result == -ENOBUFS)
-		kill_router(supervisor, "does not read its messages");
+		kill_router(router, "does not read its messages");
 	/* Any other failure: it has crashed, and its exit will be seen. */
-	update_link(supervisor);
+	update_link(router);
+}
+
+void router_send(struct supervisor *supervisor, const struct link_message *message, int fd)
+{
+	send_to(supervisor->router, message, fd);
 }
 
 void router_tell_listener(struct supervisor *supervisor, const struct listening *listening)
@@ -279,7 +336,7 @@ void router_tell_listener(struct supervisor *supervisor, const struct listening 
 
 	link_message_init(&message, LINK_LISTENER_UP);
 	message.listener = listening->id;
-	message.pool = listening->pool->index;
+	message.pool = listening->pool ? listening->pool->index : LINK_POOL_RETIRED;
 	message.index = listening->index;
 	message.address = listening->address;
 	router_send(supervisor, &message, listening->fd);
@@ -291,9 +348,13 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 
 	link_message_init(&message, type);
 	message.worker = process->id;
-	message.pool = process->slot->pool->index;
-	message.slot = process->slot->index;
+	message.pool = process->slot ? process->slot->pool->index : LINK_POOL_RETIRED;
+	message.slot = process->slot ? process->slot->index : 0;
 	message.generation = process->generation;
+	message.protocol = process->protocol;
+	message.flavour = process->flavour;
+	message.drained = process->draining || process->leaving;
+	strncpy(message.key, process->name, CHANNEL_KEY_MAX);
 	router_send(supervisor, &message, type == LINK_WORKER_UP ? process->channel : -1);
 }
 
@@ -315,9 +376,7 @@ static void replay_worker(struct supervisor *supervisor, const struct process *p
 		memcpy(message.key, server->key, strlen(server->key));
 		router_send(supervisor, &message, -1);
 	}
-	if (process->leaving || process->draining)
-		router_tell_worker(supervisor, LINK_WORKER_DRAIN, process);
-	else if (process->ready)
+	if (process->ready)
 		router_tell_worker(supervisor, LINK_READY_BEFORE, process);
 }
 
@@ -328,10 +387,12 @@ static void replay(struct supervisor *supervisor)
 	struct link_message message;
 
 	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
-		if (listening->fd >= 0 && listening->socket_type == SOCK_STREAM)
+		if (listening->fd >= 0 && listening->socket_type == SOCK_STREAM && listening->pool)
 			router_tell_listener(supervisor, listening);
 	TAILQ_FOREACH (process, &supervisor->processes, entry)
 		replay_worker(supervisor, process);
+	link_message_init(&message, LINK_REPLAYED);
+	router_send(supervisor, &message, -1);
 	if (supervisor->state != SUPERVISOR_RUNNING) {
 		link_message_init(&message, LINK_STOP);
 		router_send(supervisor, &message, -1);
@@ -345,81 +406,173 @@ static void on_router_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	router_start(timer->data);
 }
 
-static void drop_link(struct supervisor *supervisor)
+static void drop_link(struct router_process *router)
 {
-	if (!supervisor->link)
+	if (!router->link)
 		return;
-	ev_io_stop(supervisor->loop, &supervisor->link_io);
-	link_free(supervisor->link);
-	supervisor->link = NULL;
+	ev_io_stop(router->supervisor->loop, &router->link_io);
+	link_free(router->link);
+	router->link = NULL;
+}
+
+static void router_process_free(struct router_process *router)
+{
+	struct supervisor *supervisor = router->supervisor;
+
+	ev_child_stop(supervisor->loop, &router->child);
+	drop_link(router);
+	if (supervisor->router == router)
+		supervisor->router = NULL;
+	if (supervisor->former == router)
+		supervisor->former = NULL;
+	free(router);
+}
+
+/* The present router has crashed: there must be another one, at once if it does not crash all the time. */
+static void replace_crashed(struct supervisor *supervisor, double lived)
+{
+	if (lived >= ROUTER_STABLE)
+		supervisor->router_failures = 0;
+	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS) {
+		router_start(supervisor);
+		return;
+	}
+	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
+	supervisor->router_timer.data = supervisor;
+	ev_timer_start(supervisor->loop, &supervisor->router_timer);
+}
+
+static void log_crash(const struct router_process *router, int status)
+{
+	if (WIFSIGNALED(status))
+		log_error("the router (pid %d) was killed by signal %d (%s); a new one takes over", (int)router->pid,
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		log_error("the router (pid %d) exited with status %d; a new one takes over", (int)router->pid,
+		    WEXITSTATUS(status));
 }
 
 static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 {
-	struct supervisor *supervisor = child->data;
-	int status = child->rstatus;
-	bool expected = !supervisor->link;
+	struct router_process *router = child->data;
+	struct supervisor *supervisor = router->supervisor;
+	bool present = router == supervisor->router, dismissed = router->dismissed;
+	double lived = ev_now(loop) - router->started;
 
-	ev_child_stop(loop, child);
-	supervisor->router = 0;
-	if (!expected) {
-		read_link(supervisor); /* its last words */
-		drop_link(supervisor);
-		if (WIFSIGNALED(status))
-			log_error("the router was killed by signal %d (%s); a new one takes over", WTERMSIG(status),
-			    strsignal(WTERMSIG(status)));
-		else
-			log_error("the router exited with status %d; a new one takes over", WEXITSTATUS(status));
-		if (ev_now(loop) - supervisor->router_started >= ROUTER_STABLE)
-			supervisor->router_failures = 0;
-		if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS) {
-			router_start(supervisor);
-			return;
-		}
-		ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
-		supervisor->router_timer.data = supervisor;
-		ev_timer_start(loop, &supervisor->router_timer);
-		return;
-	}
+	if (router->link)
+		read_link(router); /* its last words */
+	if (!dismissed)
+		log_crash(router, child->rstatus);
+	router_process_free(router);
+	if (!supervisor->former)
+		ev_timer_stop(loop, &supervisor->former_timer);
+	if (present && !dismissed)
+		replace_crashed(supervisor, lived);
+	else if (!present)
+		succession_over(supervisor);
 	supervisor_check_end(supervisor);
+}
+
+static void on_former_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct supervisor *supervisor = timer->data;
+
+	if (supervisor->former)
+		kill_router(supervisor->former, "did not hand over in time");
+}
+
+bool router_succession_under_way(const struct supervisor *supervisor)
+{
+	return supervisor->former != NULL;
+}
+
+/* The present router becomes the former one and is told to hand over through this socket (consumed). */
+static void dismiss(struct supervisor *supervisor, int succession)
+{
+	struct link_message message;
+
+	supervisor->former = supervisor->router;
+	supervisor->router = NULL;
+	supervisor->former->dismissed = true;
+	link_message_init(&message, LINK_SUCCEED);
+	send_to(supervisor->former, &message, succession);
+	close(succession);
+	ev_timer_init(&supervisor->former_timer, on_former_timer, SUCCESSION_SECONDS, 0.);
+	supervisor->former_timer.data = supervisor;
+	ev_timer_start(supervisor->loop, &supervisor->former_timer);
+}
+
+struct router_process *router_adopt(struct supervisor *supervisor, pid_t pid, int link)
+{
+	struct router_process *router = calloc(1, sizeof(*router));
+
+	if (!router) {
+		close(link);
+		return NULL;
+	}
+	router->supervisor = supervisor;
+	router->pid = pid;
+	router->started = ev_now(supervisor->loop);
+	router->link = link_new(link);
+	if (!router->link) {
+		free(router);
+		return NULL;
+	}
+	ev_child_init(&router->child, on_router_exit, pid, 0);
+	router->child.data = router;
+	ev_child_start(supervisor->loop, &router->child);
+	ev_io_init(&router->link_io, on_link, link_fd(router->link), EV_READ);
+	router->link_io.data = router;
+	ev_io_start(supervisor->loop, &router->link_io);
+	return router;
+}
+
+static int start_failed(const char *what, int error)
+{
+	log_error("the router: %s: %s", what, strerror(error));
+	return -error;
 }
 
 int router_start(struct supervisor *supervisor)
 {
-	pid_t parent = getpid();
-	int ends[2];
+	bool succeeds = supervisor->router && supervisor->router->link && !supervisor->former;
+	int link[2], succession[2] = {-1, -1}, error;
+	struct router_process *router;
+	pid_t pid, parent = getpid();
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-		int error = errno;
-
-		log_error("cannot make the router's link: %s", strerror(error));
-		return -error;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0)
+		return start_failed("cannot make its link", errno);
+	if (succeeds && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, succession) < 0) {
+		error = errno;
+		close(link[0]);
+		close(link[1]);
+		return start_failed("cannot make its succession", error);
 	}
-	supervisor->router = fork();
-	if (supervisor->router == 0)
-		_exit(run_router(supervisor, ends[1], parent));
-	close(ends[1]);
-	if (supervisor->router < 0) {
-		int error = errno;
-
-		supervisor->router = 0;
-		close(ends[0]);
-		log_error("cannot fork the router: %s", strerror(error));
-		return -error;
+	ev_now_update(supervisor->loop);
+	pid = fork();
+	error = errno;
+	if (pid == 0)
+		_exit(run_router(supervisor, link[1], succession[1], parent));
+	close(link[1]);
+	if (succeeds)
+		close(succession[1]);
+	if (pid < 0) {
+		close(link[0]);
+		if (succeeds)
+			close(succession[0]);
+		return start_failed("cannot fork", error);
 	}
-	supervisor->router_started = ev_now(supervisor->loop);
 	stats_add(supervisor->stats, COUNTER_routers_started, 1);
-	supervisor->link = link_new(ends[0]);
-	if (!supervisor->link) {
-		kill(supervisor->router, SIGKILL);
+	router = router_adopt(supervisor, pid, link[0]);
+	if (!router) {
+		kill(pid, SIGKILL);
+		if (succeeds)
+			close(succession[0]);
 		return -ENOMEM;
 	}
-	ev_child_init(&supervisor->router_child, on_router_exit, supervisor->router, 0);
-	supervisor->router_child.data = supervisor;
-	ev_child_start(supervisor->loop, &supervisor->router_child);
-	ev_io_init(&supervisor->link_io, on_link, link_fd(supervisor->link), EV_READ);
-	supervisor->link_io.data = supervisor;
-	ev_io_start(supervisor->loop, &supervisor->link_io);
+	if (succeeds)
+		dismiss(supervisor, succession[0]);
+	supervisor->router = router;
 	replay(supervisor);
 	return 0;
 }
@@ -427,5 +580,9 @@ int router_start(struct supervisor *supervisor)
 void router_end(struct supervisor *supervisor)
 {
 	ev_timer_stop(supervisor->loop, &supervisor->router_timer);
-	drop_link(supervisor);
+	supervisor->reload_wanted = false;
+	if (supervisor->router) {
+		supervisor->router->dismissed = true;
+		drop_link(supervisor->router);
+	}
 }

@@ -11,8 +11,12 @@
 #include "base/log.h"
 #include "supervisor/control.h"
 #include "supervisor/listeners.h"
+#include "supervisor/pools.h"
+#include "supervisor/reload.h"
 #include "supervisor/process.h"
 #include "supervisor/router_process.h"
+#include "supervisor/state.h"
+#include "supervisor/upgrade.h"
 
 /* Between SIGTERM and SIGKILL when limpet is told to stop now. */
 #define STOP_NOW_GRACE 2.0
@@ -21,7 +25,7 @@ void supervisor_check_end(struct supervisor *supervisor)
 {
 	if (supervisor->state == SUPERVISOR_RUNNING || !TAILQ_EMPTY(&supervisor->processes))
 		return;
-	if (supervisor->router)
+	if (supervisor->router || supervisor->former)
 		router_end(supervisor); /* its exit comes here again */
 	else
 		ev_break(supervisor->loop, EVBREAK_ALL);
@@ -62,10 +66,12 @@ static double longest_wait(const struct config *config)
 	return (double)longest / 1000 + 1;
 }
 
-static void drain(struct supervisor *supervisor)
+void supervisor_drain(struct supervisor *supervisor)
 {
 	struct link_message message;
 
+	if (supervisor->state != SUPERVISOR_RUNNING)
+		return;
 	log_info("stopping: no new connections; workers finish those that they have");
 	supervisor->state = SUPERVISOR_DRAINING;
 	process_cancel_restarts(supervisor);
@@ -79,7 +85,7 @@ static void drain(struct supervisor *supervisor)
 	supervisor_check_end(supervisor);
 }
 
-static void stop_now(struct supervisor *supervisor)
+void supervisor_stop_now(struct supervisor *supervisor)
 {
 	struct process *process;
 
@@ -123,18 +129,21 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 	case SIGTERM:
 		/* timeout(1) and others send it twice: only SIGINT cuts a drain short. */
 		if (supervisor->state == SUPERVISOR_RUNNING)
-			drain(supervisor);
+			supervisor_drain(supervisor);
 		break;
 	case SIGINT:
 	case SIGQUIT:
-		stop_now(supervisor);
+		supervisor_stop_now(supervisor);
+		break;
+	case SIGHUP:
+		reload(supervisor);
 		break;
 	case SIGUSR1:
 		reopen_log(supervisor);
 		break;
-	default:
-		log_warning("signal %d (%s): not supported yet; nothing was changed", signal->signum,
-		    strsignal(signal->signum));
+	case SIGUSR2:
+		upgrade(supervisor);
+		break;
 	}
 }
 
@@ -175,93 +184,112 @@ static int read_seed(struct supervisor *supervisor)
 	return 0;
 }
 
-static int init_pools(struct supervisor *supervisor)
+/* Signals that came during an upgrade waited for these handlers; children that ended meanwhile are asked for. */
+static void release_signals(void)
 {
-	const struct config *config = supervisor->config;
-	size_t slots = 0, first = 0;
+	sigset_t none;
 
-	for (size_t i = 0; i < config->pools_count; i++)
-		slots += config->pools[i].slots_count;
-	supervisor->stats = stats_new(slots);
-	supervisor->pools = calloc(config->pools_count, sizeof(*supervisor->pools));
-	if (!supervisor->stats || !supervisor->pools)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->pools_count; i++) {
-		struct supervised_pool *pool = &supervisor->pools[i];
-
-		pool->supervisor = supervisor;
-		pool->index = (unsigned)i;
-		pool->config = &config->pools[i];
-		pool->slots = calloc(pool->config->slots_count, sizeof(*pool->slots));
-		if (!pool->slots)
-			return -ENOMEM;
-		for (size_t j = 0; j < pool->config->slots_count; j++) {
-			pool->slots[j].pool = pool;
-			pool->slots[j].index = (unsigned)j;
-			pool->slots[j].config = &pool->config->slots[j];
-			pool->slots[j].stats = &supervisor->stats->slots[first++];
-		}
-	}
-	return 0;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	raise(SIGCHLD);
 }
 
-static int supervisor_init(struct supervisor *supervisor, const struct config *config)
+/* From nothing. */
+static int begin(struct supervisor *supervisor)
 {
+	int result = read_seed(supervisor);
+
+	if (!result)
+		result = listeners_prepare(supervisor, supervisor->config);
+	if (!result)
+		result = pools_apply(supervisor, supervisor->config);
+	if (!result)
+		listeners_commit(supervisor, supervisor->config);
+	return result;
+}
+
+/* From what the binary before left. */
+static int resume(struct supervisor *supervisor, const char *fd)
+{
+	json_t *state = state_read(atoi(fd));
+	int result = state ? state_restore(supervisor, state) : -EPROTO;
+
+	unsetenv(UPGRADE_ENVIRONMENT);
+	json_decref(state);
+	return result;
+}
+
+static int supervisor_init(struct supervisor *supervisor, struct config *config)
+{
+	const char *state = getenv(UPGRADE_ENVIRONMENT);
 	int result;
 
 	supervisor->config = config;
 	TAILQ_INIT(&supervisor->processes);
 	TAILQ_INIT(&supervisor->listenings);
 	supervisor->loop = ev_default_loop(EVFLAG_NOENV);
-	if (!supervisor->loop)
+	supervisor->stats = stats_new();
+	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
-	result = init_pools(supervisor);
-	if (!result)
-		result = read_seed(supervisor);
-	if (!result)
-		result = listeners_open_configured(supervisor);
+	result = state ? resume(supervisor, state) : begin(supervisor);
 	if (!result)
 		result = control_open(supervisor);
-	if (!result) {
-		watch_signals(supervisor);
-		result = router_start(supervisor);
-	}
-	return result;
+	if (result)
+		return result;
+	watch_signals(supervisor);
+	release_signals();
+	return router_start(supervisor);
 }
 
 static void start_workers(struct supervisor *supervisor)
 {
-	for (size_t i = 0; i < supervisor->config->pools_count; i++)
-		for (size_t j = 0; j < supervisor->config->pools[i].slots_count; j++)
-			process_start(&supervisor->pools[i].slots[j]);
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		struct supervised_pool *pool = supervisor->pools[i];
+
+		for (size_t j = 0; j < pool->slots_count; j++)
+			if (!pool->slots[j]->process && !pool->slots[j]->incoming)
+				process_start(pool->slots[j]);
+	}
+}
+
+/* Workers whose slot went with an upgrade's configuration. */
+static void drain_slotless(struct supervisor *supervisor)
+{
+	struct process *process;
+
+	TAILQ_FOREACH (process, &supervisor->processes, entry)
+		if (!process->slot)
+			process_drain(process);
 }
 
 static void supervisor_deinit(struct supervisor *supervisor)
 {
 	control_close(supervisor);
 	listeners_close_all(supervisor);
-	for (size_t i = 0; supervisor->pools && i < supervisor->config->pools_count; i++)
-		free(supervisor->pools[i].slots);
-	free(supervisor->pools);
+	pools_free(supervisor);
 	stats_free(supervisor->stats);
+	config_free(supervisor->config);
 	if (supervisor->loop)
 		ev_loop_destroy(supervisor->loop);
 	free(supervisor);
 }
 
-int supervisor_run(const struct config *config, const struct supervisor_options *options)
+int supervisor_run(struct config *config, const struct supervisor_options *options)
 {
 	struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
 	int status = 0;
 
-	if (!supervisor)
+	if (!supervisor) {
+		config_free(config);
 		return 2;
-	supervisor->on_first_ready = options->on_first_ready;
+	}
+	supervisor->options = options;
 	if (supervisor_init(supervisor, config) < 0) {
 		status = 2;
 	} else {
 		start_workers(supervisor);
+		drain_slotless(supervisor);
 		ev_run(supervisor->loop, 0);
 		log_info("stopped");
 	}

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "config/config.h"
+#include "config/load.h"
 #include "router/link.h"
 #include "stats/stats.h"
 
@@ -33,70 +34,93 @@ struct listening {
 	int fd;               /* -1: none needed */
 	int socket_type;      /* SOCK_STREAM or SOCK_DGRAM */
 	uint32_t index;       /* in config->listeners, or LINK_INDEX_WORKERS */
-	struct address address;
+	struct address address; /* where it really is */
+	struct address asked;   /* as configured */
 	char *key;            /* LINK_INDEX_WORKERS: the workers' name for it */
 	char *data;           /* what the first worker that asked gave with it */
 };
 
+/* A place in a pool. It may hold two processes while one takes over from the other. */
 struct supervised_slot {
 	struct supervised_pool *pool;
 	unsigned index;
-	const struct slot_config *config;
+	char *name;
 	struct slot_stats *stats;
-	struct process *process; /* NULL: none */
+	struct process *process;  /* NULL: none */
+	struct process *incoming; /* will take over when it is ready; NULL: none */
 	uint32_t generation;
-	unsigned failures;       /* in a row */
+	unsigned failures;        /* in a row */
+	bool outdated;            /* to be replaced by a new generation */
 	ev_timer restart_timer;
 };
 
 struct supervised_pool {
 	struct supervisor *supervisor;
 	unsigned index;
+	char *name;
 	const struct pool_config *config;
-	struct supervised_slot *slots;
+	struct supervised_slot **slots;
+	size_t slots_count;
+	struct slot_stats **slot_stats; /* of the slots, in their order, for the router */
+};
+
+/* A router process; during a succession there are two. */
+struct router_process {
+	struct supervisor *supervisor;
+	pid_t pid;
+	struct link *link;
+	ev_io link_io;
+	ev_child child;
+	double started;
+	bool dismissed; /* its end is wanted */
 };
 
 struct supervisor {
-	const struct config *config;
+	const struct supervisor_options *options;
+	struct config *config;
 	struct stats *stats;
 	struct ev_loop *loop;
 	enum supervisor_state state;
 	unsigned char seed[32];
-	struct supervised_pool *pools;
+	struct supervised_pool **pools;
+	size_t pools_count;
 	TAILQ_HEAD(process_list, process) processes;
 	TAILQ_HEAD(, listening) listenings;
 	uint32_t next_worker;
 	uint32_t next_listening;
-	/* The router. */
-	pid_t router; /* 0: none */
-	struct link *link;
-	ev_io link_io;
-	ev_child router_child;
-	ev_timer router_timer; /* before it is started again */
-	double router_started;
+	struct router_process *router; /* NULL: none */
+	struct router_process *former; /* hands its connections over to the router; NULL: none */
+	ev_timer router_timer;         /* before a crashed router is started again */
+	ev_timer former_timer;         /* the longest that a succession may take */
 	unsigned router_failures;
-	bool router_idle;
 	ev_timer idle_timer;
+	bool reload_wanted;            /* came during a succession */
 	struct control *control;
 	ev_signal signals[6];
 	double started;
-	void (*on_first_ready)(const struct address *address);
 	bool was_ready;
-	int exit_status;
 };
 
 struct supervisor_options {
+	struct config_options config; /* as given to config_load(): a reload reads the same again */
+	char **argv;                  /* of limpet itself, for an upgrade */
 	/* Called once, when the first worker is ready, with the first address that limpet listens on. May be NULL. */
 	void (*on_first_ready)(const struct address *address);
 };
 
-/* Runs until limpet ends. Returns the exit status: 0, or 2 with the reason logged. */
-int supervisor_run(const struct config *config, const struct supervisor_options *options);
+/* Runs until limpet ends; takes over the config. Returns the exit status: 0, or 2 with the reason logged. */
+int supervisor_run(struct config *config, const struct supervisor_options *options);
 
 /* Ends the loop as soon as no worker and no router is left; to be called when one of them has ended. */
 void supervisor_check_end(struct supervisor *supervisor);
 
 /* Nothing is routed any more: tells every worker to finish. */
 void supervisor_drain_workers(struct supervisor *supervisor);
+
+/* SIGTERM. */
+void supervisor_drain(struct supervisor *supervisor);
+
+/* SIGINT. */
+void supervisor_stop_now(struct supervisor *supervisor);
 
 #endif

@@ -15,7 +15,7 @@ from harness import paths
 from harness.wait import wait_until
 
 MARK = "LIMPET_TEST_RUN"
-LISTENING = re.compile(r"listening on (\S+)(?: \(pool (\S+)\))?")
+LISTENING = re.compile(r"listening on (\S+)(?<!/udp)(?: \(pool (\S+)\))?$")
 READY = re.compile(r"pool (\S+): worker (\S+) \(pid (\d+)\) ready")
 
 Ready = collections.namedtuple("Ready", "pool slot pid")

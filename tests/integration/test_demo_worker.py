@@ -265,7 +265,7 @@ def test_ping(front):
 @pytest.mark.parametrize("message", [
     b"{", b"[]", b"\xff\x00", b'{"type":7}', b'{"type":"connection"}', b'{"type":"connection","id":-1}',
     b'{"type":"weather","id":1}', b'{"type":"ack","id":1}', b"[" * 60000, b"x" * 100000,
-])
+], ids=range(10))
 def test_unknown_messages_are_skipped_and_their_fds_closed(front, message):
     near, far = socket.socketpair()
     front.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)

@@ -47,7 +47,8 @@ def test_random_splits(limpet, app):
         assert record(front, chunks) == whole
 
 
-@pytest.mark.parametrize("data", [b"", b"\0", b"\x16\x03\x01\x00\x05hello", b"any bytes at all\n", os.urandom(100_000)])
+@pytest.mark.parametrize("data", [b"", b"\0", b"\x16\x03\x01\x00\x05hello", b"any bytes at all\n", os.urandom(100_000)],
+                         ids=["none", "zero", "tls", "text", "large"])
 def test_every_byte_arrives_when_the_address_decides(limpet, app, data):
     front = limpet(app("record-bytes.js"), listen="127.0.0.1:0", workers=2)
     front.wait_ready(2)

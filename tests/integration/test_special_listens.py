@@ -6,7 +6,11 @@ from harness.http import get
 
 
 def test_exclusive_listens_stay_the_workers_own(limpet, app):
-    front = limpet(app("exclusive.js"), listen="127.0.0.1:0", workers=2)
+    # node:cluster's disconnect leaves such servers open, and so the process alive: drain_timeout ends it.
+    front = limpet(config={
+        "listeners": {"web": {"address": "127.0.0.1:0", "pool": "app"}},
+        "pools": {"app": {"command": app("exclusive.js"), "workers": 2, "drain_timeout": "1s", "kill_timeout": "1s"}},
+    })
     front.wait_ready(2)
     ports = {}
     for number in range(20):

@@ -82,7 +82,7 @@ static const char everything[] =
     "\"weights\":{\"1\":7},\"directory\":\"/"
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
     "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\","
-    "\"on_down\":\"reject\",\"hold\":\"0s\","
+    "\"surge\":2,\"max_retired\":8,\"on_down\":\"reject\",\"hold\":\"0s\","
     "\"window\":2,\"queue\":0}}}";
 
 /* The table of keys makes the printed text: here is one with every key, none at its default, to compare it

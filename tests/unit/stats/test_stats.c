@@ -8,13 +8,12 @@
 
 static void starts_at_zero(void **state)
 {
-	struct stats *stats = stats_new(3);
+	struct stats *stats = stats_new();
 
 	assert_non_null(stats);
-	assert_int_equal(stats->slots_count, 3);
 	for (int i = 0; i < COUNTER_COUNT; i++)
 		assert_int_equal(stats_get(stats, (enum counter)i), 0);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < STATS_SLOTS_MAX; i += STATS_SLOTS_MAX / 16) {
 		struct slot_stats zero = {0};
 
 		assert_memory_equal(&stats->slots[i], &zero, sizeof(zero));
@@ -25,7 +24,7 @@ static void starts_at_zero(void **state)
 
 static void counts_what_another_process_adds(void **state)
 {
-	struct stats *stats = stats_new(1);
+	struct stats *stats = stats_new();
 	int status;
 	pid_t pid;
 
@@ -50,7 +49,7 @@ static void counts_what_another_process_adds(void **state)
 static void additions_at_the_same_time_are_not_lost(void **state)
 {
 	enum { WRITERS = 3, TIMES = 200000 };
-	struct stats *stats = stats_new(0);
+	struct stats *stats = stats_new();
 	pid_t pids[WRITERS];
 
 	assert_non_null(stats);
@@ -66,6 +65,29 @@ static void additions_at_the_same_time_are_not_lost(void **state)
 	for (int i = 0; i < WRITERS; i++)
 		assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
 	assert_int_equal(stats_get(stats, COUNTER_wakeups), WRITERS * TIMES);
+	stats_free(stats);
+}
+
+static void slots_are_taken_and_given_back(void **state)
+{
+	struct stats *stats = stats_new();
+	struct slot_stats *first, *second;
+
+	assert_non_null(stats);
+	first = stats_take_slot(stats);
+	second = stats_take_slot(stats);
+	assert_non_null(second);
+	assert_ptr_not_equal(first, second);
+	first->handed_off = 5;
+	stats_release_slot(first);
+	stats_release_slot(NULL);
+	first = stats_take_slot(stats);
+	assert_int_equal(first->handed_off, 0); /* what another slot left is not seen */
+	for (int i = 2; i < STATS_SLOTS_MAX; i++)
+		stats->slots[i].used = 1;
+	assert_null(stats_take_slot(stats));
+	stats_release_slot(second);
+	assert_ptr_equal(stats_take_slot(stats), second);
 	stats_free(stats);
 }
 
@@ -102,6 +124,7 @@ int main(void)
 	    cmocka_unit_test(starts_at_zero),
 	    cmocka_unit_test(counts_what_another_process_adds),
 	    cmocka_unit_test(additions_at_the_same_time_are_not_lost),
+	    cmocka_unit_test(slots_are_taken_and_given_back),
 	    cmocka_unit_test(every_counter_has_a_name_and_a_help_of_its_own),
 	    cmocka_unit_test(every_state_has_a_name),
 	};

@@ -1,0 +1,64 @@
+/* A channel and its worker's end of the socket in one process, for tests that read as a dialogue.
+ *
+ * Patterns: '#' stands for a number; the last one is kept in `number`.
+ */
+#ifndef LIMPET_TESTS_CHANNEL_DIALOGUE_H
+#define LIMPET_TESTS_CHANNEL_DIALOGUE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "channel/channel.h"
+
+struct dialogue {
+	struct channel *channel;
+	int worker; /* -1: closed */
+	bool datagrams;
+	char events[65536]; /* what the channel told its owner since last asked: "ready; acknowledged 3" */
+	char heard[131072]; /* what the worker read and has not looked at */
+	size_t heard_length;
+	int heard_fd; /* came with what was looked at last; closed with the next */
+	int next_fd;  /* came with the last line of heard */
+	uint64_t number;
+	uint64_t request; /* of the last listen event */
+	/* What the owner does in an event; NULL: nothing. */
+	void (*on_listen)(struct dialogue *dialogue, const struct channel_listen *listen);
+	void (*on_acknowledged)(struct dialogue *dialogue, uint32_t id);
+};
+
+#define PROBE                                                                                                \
+	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"                                          \
+	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"\",\"seq\":#}}"
+#define ACK "{\"cmd\":\"NODE_HANDLE_ACK\"}"
+#define NACK "{\"cmd\":\"NODE_HANDLE_NACK\"}"
+
+void dialogue_open(struct dialogue *dialogue, enum protocol protocol, enum flavour flavour, unsigned window);
+void dialogue_close(struct dialogue *dialogue);
+
+/* Opens a Node dialogue, and has the worker answer the first probe. */
+void dialogue_open_in_step(
+    struct dialogue *dialogue, enum protocol protocol, enum flavour flavour, unsigned window);
+
+/* The worker sends a line (its '\n' is added) or datagram, and the channel reads it. */
+void worker_says(struct dialogue *dialogue, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same with exactly these bytes, and maybe an fd. */
+void worker_sends(struct dialogue *dialogue, const void *bytes, size_t length, int fd);
+
+/* The next line or datagram that the worker reads is this, with an fd or without. */
+void worker_hears(struct dialogue *dialogue, const char *pattern);
+void worker_hears_with_fd(struct dialogue *dialogue, const char *pattern);
+void worker_hears_nothing(struct dialogue *dialogue);
+
+/* The worker's end is closed, and the channel reads that. */
+void worker_ends(struct dialogue *dialogue);
+
+/* What the owner was told since last asked, separated by "; ". */
+void owner_is_told(struct dialogue *dialogue, const char *pattern);
+
+/* Sends a connection, one end of a socket pair; returns what channel_send_connection() does. */
+int owner_sends(struct dialogue *dialogue, uint32_t id, const char *server_key);
+
+#endif
