@@ -22,7 +22,6 @@
 #define CHUNKS_MAX ((1u << INDEX_BITS) / CONNECTION_CHUNK)
 
 #define LINGER_SECONDS 1.0
-#define LINGERING_MAX 1024
 
 /* ---- the table ---- */
 
@@ -217,7 +216,7 @@ static void linger(struct connection *connection, enum connection_state state)
 
 	unlist(connection);
 	stop_waiting(connection);
-	if (router->lingering_count >= LINGERING_MAX ||
+	if (router->lingering_count >= CONNECTION_LINGERING_MAX ||
 	    poller_set(&router->poller, &connection->watch, EPOLLIN) < 0) {
 		destroy(connection);
 		return;

@@ -22,6 +22,9 @@ enum connection_state {
 	CONNECTION_LINGERING,  /* an error was sent: give the client time to read it */
 };
 
+/* Clients that were sent an error and may still read it. */
+#define CONNECTION_LINGERING_MAX 1024
+
 struct connection {
 	TAILQ_ENTRY(connection) entry; /* in the one list that its state says */
 	enum connection_state state;

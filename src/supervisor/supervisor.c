@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "supervisor/control.h"
+#include "supervisor/limits.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
@@ -194,6 +195,8 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
+	limits_raise(&supervisor->nofile);
+	limits_check(config);
 	result = read_seed(supervisor);
 	if (!result)
 		result = listeners_prepare(supervisor, config);
