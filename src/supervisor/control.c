@@ -13,6 +13,7 @@
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
+#include "supervisor/sandbox.h"
 
 #define REQUEST_MAX 4096
 #define CLIENTS_MAX 16
@@ -87,6 +88,24 @@ static json_t *status_of_listeners(struct supervisor *supervisor)
 	return listeners;
 }
 
+/* The router writes the state itself: taken once, and no more trusted than the rest of its memory. */
+static json_t *status_of_sandbox(const struct supervisor *supervisor)
+{
+	struct sandbox_state state = supervisor->stats->sandbox;
+	json_t *missing = json_object();
+
+	if (state.landlock < 0)
+		json_object_set_new(missing, "landlock", json_string(sandbox_why(state.landlock)));
+	if (state.empty_root < 0)
+		json_object_set_new(missing, "empty_root", json_string(sandbox_why(state.empty_root)));
+	if (state.system_calls < 0)
+		json_object_set_new(missing, "seccomp", json_string(sandbox_why(state.system_calls)));
+	return json_pack("{s:i, s:I, s:b, s:s, s:i, s:b, s:b, s:o}", "pid", (int)state.pid, "uid", (json_int_t)state.uid,
+	    "no_new_privs", state.no_new_privs != 0, "capabilities", state.capabilities ? "some" : "none", "landlock",
+	    state.landlock > 0 ? (int)state.landlock : 0, "empty_root", state.empty_root > 0, "seccomp",
+	    state.system_calls > 0, "missing", missing);
+}
+
 static json_t *status(struct supervisor *supervisor)
 {
 	static const char *const states[] = {"running", "draining", "stopping"};
@@ -95,9 +114,9 @@ static json_t *status(struct supervisor *supervisor)
 	for (size_t i = 0; i < COUNTER_COUNT; i++)
 		json_object_set_new(counters, counter_descriptions[i].name,
 		    json_integer((json_int_t)stats_get(supervisor->stats, (enum counter)i)));
-	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
+	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
 	    "router_pid", supervisor->router ? (int)supervisor->router->pid : 0, "state", states[supervisor->state], "uptime",
-	    ev_now(supervisor->loop) - supervisor->started, "listeners", status_of_listeners(supervisor), "pools",
+	    ev_now(supervisor->loop) - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners", status_of_listeners(supervisor), "pools",
 	    status_of_pools(supervisor), "counters", counters);
 }
 

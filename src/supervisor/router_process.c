@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +16,7 @@
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
+#include "supervisor/sandbox.h"
 
 /* A router that lived shorter than this counts as failed at once. */
 #define ROUTER_STABLE 1.0
@@ -33,21 +32,6 @@
 #define SUCCESSION_FD 5
 
 /* ---- in the child ---- */
-
-static int drop_privileges(const struct config *config)
-{
-	const char *name = config->user;
-	const struct passwd *user;
-
-	if (geteuid() != 0)
-		return 0;
-	user = getpwnam(name ? name : "nobody");
-	if (!user)
-		return -ENOENT;
-	if (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
-		return -errno;
-	return 0;
-}
 
 /* Keeps standard error, link, log and succession (-1: none); closes what else the supervisor has open. */
 static int arrange_fds(int link, int log, int succession)
@@ -71,7 +55,7 @@ static int arrange_fds(int link, int log, int succession)
 
 static void reset_signals(void)
 {
-	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
 	sigset_t none;
 
 	for (int number = 1; number < NSIG; number++)
@@ -112,16 +96,18 @@ static int run_router(struct supervisor *supervisor, int link, int succession, p
 	if (own_log)
 		log_adopt_inherited(LOG_FD);
 	log_configure("limpet-router", config->log_level, config->log_format);
-	result = drop_privileges(config);
+	result = sandbox_drop_privileges(config->user, &supervisor->stats->sandbox);
 	if (result < 0) {
 		log_error("cannot become user %s: %s", config->user ? config->user : "nobody", strerror(-result));
 		return 2;
 	}
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* Behind setuid(), which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		return 2;
+	sandbox_close(&supervisor->stats->sandbox);
+	if (!supervisor->sandbox_known)
+		sandbox_warn(&supervisor->stats->sandbox);
 	return router_run(&start);
 }
 
@@ -563,6 +549,7 @@ int router_start(struct supervisor *supervisor)
 	if (succeeds)
 		dismiss(supervisor, succession[0]);
 	supervisor->router = router;
+	supervisor->sandbox_known = true;
 	replay(supervisor);
 	return 0;
 }

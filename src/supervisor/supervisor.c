@@ -151,6 +151,7 @@ static void watch_signals(struct supervisor *supervisor)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that cannot grow must not stop the service */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		ev_signal_init(&supervisor->signals[i], on_signal, numbers[i]);
 		supervisor->signals[i].data = supervisor;

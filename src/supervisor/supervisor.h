@@ -94,6 +94,7 @@ struct supervisor {
 	ev_timer router_timer;         /* before a crashed router is started again */
 	ev_timer former_timer;         /* the longest that a succession may take */
 	unsigned router_failures;
+	bool sandbox_known;            /* what it lacks has been said */
 	ev_timer idle_timer;
 	bool reload_wanted;            /* came during a succession */
 	struct control *control;
