@@ -536,6 +536,23 @@ static bool within_limits(struct connection *connection, enum close_reason *reas
 	return true;
 }
 
+void connections_evict_slow(struct router *router, double seconds, unsigned most)
+{
+	double now = ev_now(router->loop);
+	struct listener *listener;
+
+	TAILQ_FOREACH (listener, &router->listeners, entry) {
+		double timeout = (double)listener->config->head_timeout / 1000;
+		struct connection *oldest;
+
+		for (unsigned i = 0; i < most && (oldest = TAILQ_FIRST(&listener->reading)); i++) {
+			if (oldest->deadline - timeout > now - seconds)
+				break;
+			connection_close(oldest, CLOSE_EVICTED);
+		}
+	}
+}
+
 static void start_reading(struct connection *connection, double deadline)
 {
 	struct listener *listener = connection->listener;

@@ -116,4 +116,7 @@ void connection_linger_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 /* The timer of a listener's request heads. */
 void connection_head_timer(struct ev_loop *loop, ev_timer *timer, int revents);
 
+/* Closes those that have been sending their request head for longer than this, at most so many of each listener. */
+void connections_evict_slow(struct router *router, double seconds, unsigned most);
+
 #endif

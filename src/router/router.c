@@ -275,6 +275,7 @@ static int router_init(struct router *router, const struct router_start *start)
 	router->config = start->config;
 	router->stats = start->stats;
 	router->succession = start->succession;
+	router->files_for_clients = listener_files_for_clients(start->files);
 	router->starting = true;
 	TAILQ_INIT(&router->listeners);
 	TAILQ_INIT(&router->workers);

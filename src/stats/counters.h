@@ -6,6 +6,8 @@
 	COUNTER(accepted, "connections accepted", "")                                                          \
 	COUNTER(accept_failed, "accept() failed for want of a resource",                                       \
 	    "raise the limit of open files, or add memory")                                                    \
+	COUNTER(accept_paused, "times that accepting was paused for want of files or memory",                  \
+	    "raise the limit of open files, or add memory")                                                    \
 	COUNTER(handed_off, "connections sent to a worker", "")                                                \
 	COUNTER(acknowledged, "hand-offs that the worker acknowledged", "")                                    \
 	COUNTER(refused, "hand-offs that the worker refused", "look why workers close servers or run out of files") \

@@ -83,9 +83,11 @@ static int run_router(struct supervisor *supervisor, int link, int succession, p
 	    .stats = supervisor->stats,
 	    .slot_stats = collect_stats(supervisor),
 	    .seed = supervisor->seed,
+	    .files = RLIM_INFINITY,
 	    .link = LINK_FD,
 	    .succession = succession < 0 ? -1 : SUCCESSION_FD};
 	bool own_log = log_fd() != STDERR_FILENO;
+	struct rlimit files;
 	int result;
 
 	prctl(PR_SET_NAME, "limpet-router");
@@ -105,6 +107,8 @@ static int run_router(struct supervisor *supervisor, int link, int succession, p
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		return 2;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		start.files = files.rlim_cur;
 	sandbox_close(&supervisor->stats->sandbox);
 	if (!supervisor->sandbox_known)
 		sandbox_warn(&supervisor->stats->sandbox);

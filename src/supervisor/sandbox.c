@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <jansson.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdbool.h>
@@ -118,7 +119,9 @@ int sandbox_drop_privileges(const char *user, struct sandbox_state *state)
 	int result = 0;
 
 	memset(state, 0, sizeof(*state));
-	tzset(); /* opens a file at the first use of the time, else at the first line of the log */
+	/* Both open a file, else at the first line of the log and at the first message of a worker. */
+	tzset();
+	json_object_seed(0);
 	setrlimit(RLIMIT_CORE, &nothing); /* it would hold what clients sent */
 	state->empty_root = enter_empty_root();
 	for (int capability = 0; root && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;)
