@@ -17,7 +17,13 @@
 #define ANSWER_MAX (16u << 20)
 #define TIMEOUT_SECONDS 10
 
-static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] [-v] status\n"
+static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] [-v] COMMAND\n"
+			    "\n"
+			    "  status          listeners, slots and counters\n"
+			    "  restart [POOL]  rolling restart of one pool's workers, or of all\n"
+			    "  reload          read the configuration again\n"
+			    "  upgrade         let the binary on disk take over\n"
+			    "  stop            accept no more, let workers finish, end\n"
 			    "\n"
 			    "  -S SOCKET  limpet's control socket (default: $LIMPET_CONTROL, else " DEFAULT_SOCKET ")\n"
 			    "  -j         print the answer as JSON, as it came\n"
@@ -58,7 +64,7 @@ static char *ask(int fd, const char *request, size_t *length)
 	char *text = malloc(size);
 	ssize_t received;
 
-	if (!text || send(fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
+	if (!text || send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 || shutdown(fd, SHUT_WR) < 0) {
 		fprintf(stderr, "limpetctl: cannot send: %s\n", strerror(errno));
 		free(text);
 		return NULL;
@@ -178,6 +184,8 @@ static int show(const char *text, size_t length, bool as_json, bool verbose)
 	if (refusal) {
 		fprintf(stderr, "limpetctl: %s\n", refusal);
 		status = 2;
+	} else if (!as_json && json_object_get(result, "done")) {
+		printf("%s\n", string_of(result, "done"));
 	} else if (as_json) {
 		json_dumpf(result, stdout, JSON_INDENT(2));
 		printf("\n");
@@ -188,11 +196,29 @@ static int show(const char *text, size_t length, bool as_json, bool verbose)
 	return status;
 }
 
+/* The request for these words, without a line's end: the end of sending ends it. NULL: they are no command. */
+static char *make_request(int count, char **words)
+{
+	static const char *const commands[] = {"status", "restart", "reload", "upgrade", "stop"};
+	json_t *request;
+	char *text;
+
+	for (size_t i = 0; count > 0 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(words[0], commands[i]) != 0 || count > (strcmp(words[0], "restart") == 0 ? 2 : 1))
+			continue;
+		request = json_pack("{s:s, s:s*}", "command", words[0], "pool", count == 2 ? words[1] : NULL);
+		text = json_dumps(request, JSON_COMPACT);
+		json_decref(request);
+		return text;
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	const char *path = getenv("LIMPET_CONTROL");
 	bool as_json = false, verbose = false;
-	char request[128], *text;
+	char *request, *text;
 	size_t length;
 	int option, fd, status;
 
@@ -218,16 +244,16 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	if (optind + 1 != argc || strcmp(argv[optind], "status") != 0) {
+	request = make_request(argc - optind, argv + optind);
+	if (!request) {
 		fputs(usage, stderr);
 		return 1;
 	}
 	fd = connect_to(path && *path ? path : DEFAULT_SOCKET);
-	if (fd < 0)
-		return 2;
-	snprintf(request, sizeof(request), "{\"command\":\"%s\"}\n", argv[optind]);
-	text = ask(fd, request, &length);
-	close(fd);
+	text = fd < 0 ? NULL : ask(fd, request, &length);
+	if (fd >= 0)
+		close(fd);
+	free(request);
 	if (!text)
 		return 2;
 	status = show(text, length, as_json, verbose);

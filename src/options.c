@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_CONTROL = 256, OPTION_PRINT_CONFIG, OPTION_PRINT_SCHEMA, OPTION_DEMO };
+enum { OPTION_CONTROL = 256, OPTION_PRINT_CONFIG, OPTION_PRINT_SCHEMA, OPTION_DEMO, OPTION_CAN_RESUME };
 
 static const char usage[] =
     "Usage: limpet [OPTION]... -- COMMAND [ARGUMENT]...\n"
@@ -37,6 +37,7 @@ static const struct option long_options[] = {
     {"print-config", no_argument, NULL, OPTION_PRINT_CONFIG},
     {"print-schema", no_argument, NULL, OPTION_PRINT_SCHEMA},
     {"demo", no_argument, NULL, OPTION_DEMO},
+    {"can-resume", required_argument, NULL, OPTION_CAN_RESUME}, /* one limpet asks another before an upgrade */
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -109,6 +110,9 @@ static void parse_one(struct options *options, int option)
 		break;
 	case OPTION_DEMO:
 		options->demo = true;
+		break;
+	case OPTION_CAN_RESUME:
+		once(&options->resume, optarg, "--can-resume");
 		break;
 	case 'h':
 		print_and_exit(usage);

@@ -14,6 +14,7 @@ struct options {
 	bool print_config; /* --print-config */
 	bool print_schema; /* --print-schema */
 	bool demo;         /* --demo */
+	const char *resume; /* --can-resume: the version of the state */
 	const char *listeners[OPTIONS_LIST_MAX];
 	const char *sticky[OPTIONS_LIST_MAX];
 };

@@ -50,7 +50,7 @@ const struct key keys[] = {
         .help = "Permissions of that socket: with \"0660\" the members of its group may use it too, which is "
                 "limpet's own or that of a set-group-ID directory"},
     {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
-        .help = "File whose content seeds the hash of keys, so that several hosts, or one host after a full "
+        .help = "File whose first 32 bytes seed the hash of keys, so that several hosts, or one host after a full "
                 "restart, send a client to the same slot; without it the seed is random at each start"},
     {KEYS_CONFIG, "log", KEY_OBJECT, 0, .of = KEYS_LOG, .help = "What is logged, how, and where to"},
     {KEYS_CONFIG, "listeners", KEY_MAP, 0, .max = 256, .of = KEYS_LISTENER,

@@ -37,6 +37,10 @@ enum link_type {
 	LINK_HANDED_OVER,   /* after LINK_SUCCEED */
 };
 
+/* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
+ * supervisor of the new binary, which it can only if both mean the same. */
+#define LINK_VERSION 1
+
 #define LINK_INDEX_WORKERS UINT32_MAX
 
 /* The pool of workers that finish their connections and belong to no slot any more. */

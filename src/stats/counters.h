@@ -41,4 +41,5 @@
 	COUNTER(workers_exited, "worker processes that ended", "")                                             \
 	COUNTER(workers_stuck, "times that a worker acknowledged nothing for stuck_timeout", "look what blocks its event loop") \
 	COUNTER(routers_started, "router processes started", "more than one a start, reload or upgrade: it crashed")   \
+	COUNTER(control_refused, "requests at the control socket from users who may not use it", "")          \
 	COUNTER(wakeups, "times that the router's event loop ran", "")

@@ -22,12 +22,12 @@ struct request {
 
 /* While it is not known which listener of the configuration a new socket belongs to. */
 #define LINK_INDEX_NEW (LINK_INDEX_WORKERS - 1)
+#define LINK_INDEX_CONFIGURED (LINK_INDEX_WORKERS - 2) /* from before an upgrade */
 
-/* A listener that looks at what clients send has use for connections only once something came. */
+/* A listener that looks at what every client sends has use for connections only once something came. */
 static bool defers_accept(const struct listener_config *config)
 {
-	return config->proxy_protocol || config->trusted_proxies_count ||
-	       sticky_needs_head(config->sticky, config->sticky_count);
+	return config->proxy_protocol || sticky_needs_head(config->sticky, config->sticky_count);
 }
 
 static bool is_path(const struct address *address)
@@ -123,12 +123,21 @@ static void say_listening(const struct listening *listening)
 	    listening->socket_type == SOCK_DGRAM ? "/udp" : "", listening->pool->name);
 }
 
-static struct listening *find_configured(struct supervisor *supervisor, const struct address *address)
+/* Port 0 stands for a port of its own for each listener; other addresses exist once. */
+static bool is_for(const struct listening *listening, const struct listener_config *config)
+{
+	if (listening->index == LINK_INDEX_WORKERS || !address_equal(&listening->asked, &config->address))
+		return false;
+	return address_family(&config->address) == AF_UNIX || address_port(&config->address) ||
+	       (listening->name && strcmp(listening->name, config->name) == 0);
+}
+
+static struct listening *find_configured(struct supervisor *supervisor, const struct listener_config *config)
 {
 	struct listening *listening;
 
 	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
-		if (listening->index != LINK_INDEX_WORKERS && address_equal(&listening->asked, address))
+		if (is_for(listening, config))
 			return listening;
 	return NULL;
 }
@@ -146,6 +155,7 @@ static int open_configured(struct supervisor *supervisor, const struct listener_
 	if (!listening)
 		return -ENOMEM;
 	listening->asked = config->address;
+	listening->name = strdup(config->name);
 	listening->fd = open_socket(&request);
 	if (listening->fd < 0) {
 		result = listening->fd;
@@ -175,7 +185,7 @@ int listeners_prepare(struct supervisor *supervisor, const struct config *config
 		const struct listener_config *listener = &config->listeners[i];
 		int result = 0;
 
-		if (!find_configured(supervisor, &listener->address))
+		if (!find_configured(supervisor, listener))
 			result = open_configured(supervisor, listener);
 		if (result < 0) {
 			close_new(supervisor);
@@ -185,10 +195,10 @@ int listeners_prepare(struct supervisor *supervisor, const struct config *config
 	return 0;
 }
 
-static bool in_config(const struct config *config, const struct address *address)
+static bool in_config(const struct config *config, const struct listening *listening)
 {
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++)
-		if (address_equal(&config->listeners[i].address, address))
+		if (is_for(listening, &config->listeners[i]))
 			return true;
 	return false;
 }
@@ -201,14 +211,14 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 		bool configured = listening->index != LINK_INDEX_WORKERS;
 
 		next = TAILQ_NEXT(listening, entry);
-		if (configured ? !in_config(config, &listening->asked) : !listening->pool)
+		if (configured ? !in_config(config, listening) : !listening->pool)
 			listeners_close(supervisor, listening);
 	}
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {
 		const struct listener_config *listener = &config->listeners[i];
 		bool is_new;
 
-		listening = find_configured(supervisor, &listener->address);
+		listening = find_configured(supervisor, listener);
 		is_new = listening->index == LINK_INDEX_NEW;
 		listening->index = (uint32_t)i;
 		listening->pool = supervisor->pools[listener->pool - config->pools];
@@ -319,6 +329,30 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *asked
 	return 0;
 }
 
+int listeners_adopt(struct supervisor *supervisor, const struct listening_past *past)
+{
+	struct listening *listening =
+	    listening_new(supervisor, past->pool, past->configured ? LINK_INDEX_CONFIGURED : LINK_INDEX_WORKERS);
+
+	if (!listening) {
+		if (past->fd >= 0)
+			close(past->fd);
+		return -ENOMEM;
+	}
+	supervisor->next_listening--; /* the number is the old one */
+	listening->id = past->id;
+	listening->fd = past->fd;
+	listening->socket_type = past->socket_type;
+	listening->asked = past->asked;
+	listening->name = past->name ? strdup(past->name) : NULL;
+	listening->address = past->address;
+	listening->key = past->key ? strdup(past->key) : NULL;
+	listening->data = past->data ? strdup(past->data) : NULL;
+	if (listening->fd >= 0)
+		read_back_address(listening);
+	return (past->key && !listening->key) || (past->data && !listening->data) ? -ENOMEM : 0;
+}
+
 void listeners_close(struct supervisor *supervisor, struct listening *listening)
 {
 	TAILQ_REMOVE(&supervisor->listenings, listening, entry);
@@ -327,6 +361,7 @@ void listeners_close(struct supervisor *supervisor, struct listening *listening)
 			unlink(listening->address.un.sun_path);
 		close(listening->fd);
 	}
+	free(listening->name);
 	free(listening->key);
 	free(listening->data);
 	free(listening);

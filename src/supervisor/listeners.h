@@ -19,6 +19,23 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *reque
 struct listening *listeners_find(struct supervisor *supervisor, uint32_t id);
 struct listening *listeners_find_key(struct supervised_pool *pool, const char *key);
 
+/* A socket that the binary before had open. */
+struct listening_past {
+	uint32_t id;
+	int fd; /* consumed; -1: none needed */
+	int socket_type;
+	bool configured;
+	struct supervised_pool *pool; /* NULL: is no more */
+	struct address asked;
+	struct address address;
+	const char *name; /* NULL if not configured */
+	const char *key;  /* NULL if configured */
+	const char *data; /* may be NULL */
+};
+
+/* 0 or -ENOMEM. Behind it listeners_prepare() and listeners_commit() keep what the configuration still has. */
+int listeners_adopt(struct supervisor *supervisor, const struct listening_past *past);
+
 /* Closes one, and removes its Unix path. The caller has told the router. */
 void listeners_close(struct supervisor *supervisor, struct listening *listening);
 void listeners_close_all(struct supervisor *supervisor);

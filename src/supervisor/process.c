@@ -178,12 +178,20 @@ static void refill(struct supervised_slot *slot)
 {
 	struct supervisor *supervisor = slot->pool->supervisor;
 
+	if (slot->stable)
+		slot->failures = 0;
+	slot->stable = false;
 	if (slot->incoming)
 		return;
 	if (supervisor->state == SUPERVISOR_RUNNING)
 		restart_later(slot);
 	else
 		set_state(slot, SLOT_STOPPED);
+}
+
+static bool was_stable(const struct process *process)
+{
+	return process->ready && ev_now(process->supervisor->loop) - process->ready_since >= BACKOFF_STABLE;
 }
 
 static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
@@ -198,10 +206,10 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	/* What it left behind in its process group (npm's children, say) has lost its front. */
 	kill(-process->pid, process->last_signal == SIGKILL ? SIGKILL : SIGTERM);
 	router_tell_worker(supervisor, LINK_WORKER_GONE, process);
-	if (held && process->ready && ev_now(loop) - process->ready_since >= BACKOFF_STABLE)
-		slot->failures = 0;
-	if (held)
+	if (held) {
+		slot->stable = was_stable(process);
 		slot->process = NULL;
+	}
 	if (came)
 		slot->incoming = NULL;
 	process_free(process);
@@ -325,6 +333,7 @@ void process_leaves(struct process *process)
 	arm_end_timer(process, process->drain_timeout);
 	/* It may keep its connections for long: its slot gets a new worker now. */
 	if (holds_slot(process)) {
+		slot->stable = was_stable(process);
 		leave_slot(process);
 		refill(slot);
 	}
@@ -379,10 +388,8 @@ void process_is_ready(struct process *process)
 }
 
 /* Without a pid yet. channel: consumed, also on failure. */
-static struct process *process_new(struct supervised_slot *slot, int channel)
+static struct process *process_new(struct supervisor *supervisor, const char *pool, const char *slot, int channel)
 {
-	struct supervisor *supervisor = slot->pool->supervisor;
-	const struct pool_config *pool = slot->pool->config;
 	struct process *process = calloc(1, sizeof(*process));
 
 	if (!process) {
@@ -390,22 +397,15 @@ static struct process *process_new(struct supervised_slot *slot, int channel)
 		return NULL;
 	}
 	process->supervisor = supervisor;
-	process->slot = slot;
-	process->protocol = pool->protocol;
-	process->flavour = pool->flavour;
-	process->drain_timeout = (double)pool->drain_timeout / 1000;
-	process->kill_timeout = (double)pool->kill_timeout / 1000;
-	process->id = ++supervisor->next_worker;
-	process->generation = ++slot->generation;
 	process->channel = channel;
-	process->pool_name = strdup(slot->pool->name);
-	process->slot_name = strdup(slot->name);
-	if (asprintf(&process->name, "pool %s: worker %s", slot->pool->name, slot->name) < 0)
+	process->pool_name = strdup(pool);
+	process->slot_name = strdup(slot);
+	if (asprintf(&process->name, "pool %s: worker %s", pool, slot) < 0)
 		process->name = NULL;
 	TAILQ_INIT(&process->servers);
 	ev_init(&process->child, on_exit_of_child);
 	process->child.data = process;
-	ev_timer_init(&process->start_timer, on_start_timer, 0., (double)pool->start_timeout / 1000);
+	ev_init(&process->start_timer, on_start_timer);
 	process->start_timer.data = process;
 	ev_timer_init(&process->end_timer, on_end_timer, 0., 0.);
 	process->end_timer.data = process;
@@ -415,6 +415,12 @@ static struct process *process_new(struct supervised_slot *slot, int channel)
 		return NULL;
 	}
 	return process;
+}
+
+static void start_start_timer(struct process *process)
+{
+	process->start_timer.repeat = (double)process->slot->pool->config->start_timeout / 1000;
+	ev_timer_again(process->supervisor->loop, &process->start_timer);
 }
 
 static void watch_child(struct process *process)
@@ -439,12 +445,19 @@ static struct process *launch(struct supervised_slot *slot)
 		log_error("pool %s: worker %s: cannot make its channel: %s", pool->name, slot->name, strerror(errno));
 		return NULL;
 	}
-	process = process_new(slot, ends[0]);
+	process = process_new(supervisor, slot->pool->name, slot->name, ends[0]);
 	if (!process) {
 		log_error("pool %s: worker %s: out of memory", pool->name, slot->name);
 		close(ends[1]);
 		return NULL;
 	}
+	process->slot = slot;
+	process->protocol = pool->protocol;
+	process->flavour = pool->flavour;
+	process->drain_timeout = (double)pool->drain_timeout / 1000;
+	process->kill_timeout = (double)pool->kill_timeout / 1000;
+	process->id = ++supervisor->next_worker;
+	process->generation = ++slot->generation;
 	spawn.channel = ends[1];
 	spawn.worker = process->id;
 	spawn.generation = process->generation;
@@ -458,7 +471,7 @@ static struct process *launch(struct supervised_slot *slot)
 	stats_add(supervisor->stats, COUNTER_workers_started, 1);
 	log_info("%s (pid %d) started", process->name, (int)process->pid);
 	watch_child(process);
-	ev_timer_again(supervisor->loop, &process->start_timer);
+	start_start_timer(process);
 	return process;
 }
 
@@ -481,4 +494,41 @@ int process_start_incoming(struct supervised_slot *slot)
 		return -EAGAIN;
 	router_tell_worker(slot->pool->supervisor, LINK_WORKER_UP, slot->incoming);
 	return 0;
+}
+
+struct process *process_adopt(struct supervisor *supervisor, const struct process_past *past)
+{
+	struct process *process = process_new(supervisor, past->pool, past->slot_name, past->channel);
+	struct supervised_slot *slot = past->retired ? NULL : past->slot;
+
+	if (!process)
+		return NULL;
+	/* A slot whose workers speak otherwise now is another slot. */
+	if (slot && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+		slot = NULL;
+	process->slot = slot;
+	process->protocol = past->protocol;
+	process->flavour = past->flavour;
+	process->id = past->id;
+	process->generation = past->generation;
+	process->pid = past->pid;
+	process->ready = past->ready;
+	process->ready_since = past->ready_since;
+	process->leaving = past->leaving;
+	process->draining = past->draining;
+	process->last_signal = past->last_signal;
+	process->drain_timeout = past->drain_timeout;
+	process->kill_timeout = past->kill_timeout;
+	if (slot && past->incoming)
+		slot->incoming = process;
+	else if (slot)
+		slot->process = process;
+	if (slot && !past->incoming)
+		set_state(slot, past->draining ? SLOT_DRAINING : past->ready ? SLOT_READY : SLOT_STARTING);
+	if (past->end_in >= 0)
+		arm_end_timer(process, past->end_in);
+	if (slot && !past->ready)
+		start_start_timer(process);
+	watch_child(process);
+	return process;
 }

@@ -44,6 +44,32 @@ void process_start(struct supervised_slot *slot);
 /* Starts a worker that will take over from the slot's present one as soon as it is ready. 0 or a negative errno. */
 int process_start_incoming(struct supervised_slot *slot);
 
+/* A worker that the binary before had started. */
+struct process_past {
+	const char *pool;
+	const char *slot_name;
+	struct supervised_slot *slot; /* NULL: is no more */
+	bool incoming;
+	bool retired;
+	uint32_t id;
+	uint32_t generation;
+	pid_t pid;
+	int channel; /* consumed */
+	enum protocol protocol;
+	enum flavour flavour;
+	bool ready;
+	double ready_since;
+	bool leaving;
+	bool draining;
+	int last_signal;
+	double drain_timeout;
+	double kill_timeout;
+	double end_in; /* seconds; negative: no end is near */
+};
+
+/* NULL: out of memory. One that has no slot any more is told to finish by the next process_drain(). */
+struct process *process_adopt(struct supervisor *supervisor, const struct process_past *past);
+
 struct process *process_find(struct supervisor *supervisor, uint32_t id);
 
 /* The number of workers that finish their connections and have no slot any more. */

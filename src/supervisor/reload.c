@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "supervisor/limits.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
@@ -86,7 +86,7 @@ int reload(struct supervisor *supervisor)
 		return result;
 	}
 	warn_of_fixed(old, config);
-	limits_check(config);
+	file_limit_check(config);
 	supervisor->config = config;
 	listeners_commit(supervisor, config);
 	log_configure("limpet", config->log_level, config->log_format);

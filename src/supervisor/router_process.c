@@ -17,6 +17,7 @@
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
 #include "supervisor/sandbox.h"
+#include "supervisor/upgrade.h"
 
 /* A router that lived shorter than this counts as failed at once. */
 #define ROUTER_STABLE 1.0
@@ -231,6 +232,16 @@ static void on_idle(struct router_process *router)
 		supervisor_drain_workers(router->supervisor);
 }
 
+/* What was put off until now. */
+static void succession_over(struct supervisor *supervisor)
+{
+	if (supervisor->former)
+		return;
+	upgrade_go_on(supervisor);
+	if (supervisor->reload_wanted)
+		reload(supervisor);
+}
+
 /* It may still linger a moment over errors that clients are to read; that concerns nobody. */
 static void on_handed_over(struct router_process *router)
 {
@@ -240,8 +251,7 @@ static void on_handed_over(struct router_process *router)
 		return;
 	ev_timer_stop(supervisor->loop, &supervisor->former_timer);
 	supervisor->former = NULL;
-	if (supervisor->reload_wanted)
-		reload(supervisor);
+	succession_over(supervisor);
 }
 
 /* Reads all there is; at the end of the link only the router's exit is waited for. */
@@ -448,8 +458,8 @@ static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 		ev_timer_stop(loop, &supervisor->former_timer);
 	if (present && !dismissed)
 		replace_crashed(supervisor, lived);
-	else if (!present && supervisor->reload_wanted)
-		reload(supervisor);
+	else if (!present)
+		succession_over(supervisor);
 	supervisor_check_end(supervisor);
 }
 

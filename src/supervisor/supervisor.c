@@ -10,12 +10,14 @@
 
 #include "base/log.h"
 #include "supervisor/control.h"
-#include "supervisor/limits.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
 #include "supervisor/process.h"
 #include "supervisor/router_process.h"
+#include "supervisor/state.h"
+#include "supervisor/upgrade.h"
 
 /* Between SIGTERM and SIGKILL when limpet is told to stop now. */
 #define STOP_NOW_GRACE 2.0
@@ -140,9 +142,9 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 	case SIGUSR1:
 		reopen_log(supervisor);
 		break;
-	default:
-		log_warning("signal %d (%s): not supported yet; nothing was changed", signal->signum,
-		    strsignal(signal->signum));
+	case SIGUSR2:
+		upgrade(supervisor);
+		break;
 	}
 }
 
@@ -184,40 +186,85 @@ static int read_seed(struct supervisor *supervisor)
 	return 0;
 }
 
+/* Signals that came during an upgrade waited for these handlers; children that ended meanwhile are asked for. */
+static void release_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	raise(SIGCHLD);
+}
+
+/* From nothing. */
+static int begin(struct supervisor *supervisor)
+{
+	int result = read_seed(supervisor);
+
+	if (!result)
+		result = listeners_prepare(supervisor, supervisor->config);
+	if (!result)
+		result = pools_apply(supervisor, supervisor->config);
+	if (!result)
+		listeners_commit(supervisor, supervisor->config);
+	return result;
+}
+
+/* From what the binary before left. */
+static int resume(struct supervisor *supervisor, const char *fd)
+{
+	json_t *state = state_read(atoi(fd));
+	int result = state ? state_restore(supervisor, state) : -EPROTO;
+
+	unsetenv(UPGRADE_ENVIRONMENT);
+	json_decref(state);
+	return result;
+}
+
 static int supervisor_init(struct supervisor *supervisor, struct config *config)
 {
+	const char *state = getenv(UPGRADE_ENVIRONMENT);
 	int result;
 
 	supervisor->config = config;
 	TAILQ_INIT(&supervisor->processes);
 	TAILQ_INIT(&supervisor->listenings);
 	supervisor->loop = ev_default_loop(EVFLAG_NOENV);
-	supervisor->stats = stats_new();
+	supervisor->stats = stats_new(&supervisor->stats_fd);
 	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
-	limits_raise(&supervisor->nofile);
-	limits_check(config);
-	result = read_seed(supervisor);
+	file_limit_raise(&supervisor->nofile);
+	file_limit_check(config);
+	result = state ? resume(supervisor, state) : begin(supervisor);
 	if (!result)
-		result = listeners_prepare(supervisor, config);
-	if (!result)
-		result = pools_apply(supervisor, config);
-	if (result)
-		return result;
-	listeners_commit(supervisor, config);
-	result = control_open(supervisor);
+		result = control_open(supervisor);
 	if (result)
 		return result;
 	watch_signals(supervisor);
+	release_signals();
 	return router_start(supervisor);
 }
 
 static void start_workers(struct supervisor *supervisor)
 {
-	for (size_t i = 0; i < supervisor->pools_count; i++)
-		for (size_t j = 0; j < supervisor->pools[i]->slots_count; j++)
-			process_start(supervisor->pools[i]->slots[j]);
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		struct supervised_pool *pool = supervisor->pools[i];
+
+		for (size_t j = 0; j < pool->slots_count; j++)
+			if (!pool->slots[j]->process && !pool->slots[j]->incoming)
+				process_start(pool->slots[j]);
+	}
+}
+
+/* Workers whose slot went with an upgrade's configuration. */
+static void drain_slotless(struct supervisor *supervisor)
+{
+	struct process *process;
+
+	TAILQ_FOREACH (process, &supervisor->processes, entry)
+		if (!process->slot)
+			process_drain(process);
 }
 
 static void supervisor_deinit(struct supervisor *supervisor)
@@ -226,6 +273,8 @@ static void supervisor_deinit(struct supervisor *supervisor)
 	listeners_close_all(supervisor);
 	pools_free(supervisor);
 	stats_free(supervisor->stats);
+	if (supervisor->stats_fd >= 0)
+		close(supervisor->stats_fd);
 	config_free(supervisor->config);
 	if (supervisor->loop)
 		ev_loop_destroy(supervisor->loop);
@@ -242,10 +291,12 @@ int supervisor_run(struct config *config, const struct supervisor_options *optio
 		return 2;
 	}
 	supervisor->options = options;
+	supervisor->stats_fd = -1;
 	if (supervisor_init(supervisor, config) < 0) {
 		status = 2;
 	} else {
 		start_workers(supervisor);
+		drain_slotless(supervisor);
 		ev_run(supervisor->loop, 0);
 		log_info("stopped");
 	}

@@ -1,4 +1,4 @@
-#include "supervisor/limits.h"
+#include "supervisor/file_limit.h"
 
 #include <inttypes.h>
 
@@ -11,7 +11,7 @@
 /* A worker: its channel, and a probe under way. */
 #define FILES_PER_WORKER 2
 
-void limits_raise(struct rlimit *original)
+void file_limit_raise(struct rlimit *original)
 {
 	struct rlimit raised;
 
@@ -23,7 +23,7 @@ void limits_raise(struct rlimit *original)
 		setrlimit(RLIMIT_NOFILE, &raised);
 }
 
-uint64_t limits_files_needed(const struct config *config)
+uint64_t file_limit_needed(const struct config *config)
 {
 	uint64_t files = FILES_FIXED + CONNECTION_LINGERING_MAX;
 
@@ -39,9 +39,9 @@ uint64_t limits_files_needed(const struct config *config)
 	return files;
 }
 
-void limits_check(const struct config *config)
+void file_limit_check(const struct config *config)
 {
-	uint64_t needed = limits_files_needed(config);
+	uint64_t needed = file_limit_needed(config);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= needed)

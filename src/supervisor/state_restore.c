@@ -1,0 +1,294 @@
+/* The other half of state.h: a supervisor made from the state that its predecessor left. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "supervisor/listeners.h"
+#include "supervisor/pools.h"
+#include "supervisor/process.h"
+#include "supervisor/router_process.h"
+#include "supervisor/state.h"
+
+static json_int_t integer(const json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}
+
+static const char *string(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+static bool boolean(const json_t *object, const char *name)
+{
+	return json_is_true(json_object_get(object, name));
+}
+
+static double number(const json_t *object, const char *name)
+{
+	return json_number_value(json_object_get(object, name));
+}
+
+/* The fd that a member names, made close-on-exec again; -1 if it is none, or no socket. */
+static int socket_of(const json_t *object)
+{
+	const json_t *fd = json_object_get(object, "fd");
+	struct stat status;
+	int value;
+
+	if (!json_is_integer(fd) || json_integer_value(fd) < 3 || json_integer_value(fd) > INT32_MAX)
+		return -1;
+	value = (int)json_integer_value(fd);
+	if (fstat(value, &status) < 0 || !S_ISSOCK(status.st_mode) || fcntl(value, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	return value;
+}
+
+static int restore_seed(struct supervisor *supervisor, const json_t *state)
+{
+	const char *hex = string(state, "seed");
+
+	if (!hex || strlen(hex) != 2 * sizeof(supervisor->seed))
+		return -EPROTO;
+	for (size_t i = 0; i < sizeof(supervisor->seed); i++) {
+		unsigned byte;
+
+		if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+			return -EPROTO;
+		supervisor->seed[i] = (unsigned char)byte;
+	}
+	return 0;
+}
+
+/* True: the very memory goes on, so that nothing has to be copied. */
+static bool attach_stats(struct supervisor *supervisor, const json_t *state)
+{
+	json_int_t fd = integer(state, "stats");
+	struct stats *stats = fd >= 3 && fd <= INT32_MAX ? stats_attach((int)fd) : NULL;
+
+	if (!stats)
+		return false;
+	stats_free(supervisor->stats);
+	close(supervisor->stats_fd);
+	supervisor->stats = stats;
+	supervisor->stats_fd = (int)fd;
+	fcntl(supervisor->stats_fd, F_SETFD, FD_CLOEXEC);
+	return true;
+}
+
+static void restore_counters(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *counters = json_object_get(state, "counters");
+
+	supervisor->stats_kept = attach_stats(supervisor, state);
+	if (supervisor->stats_kept)
+		return;
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		stats_add(supervisor->stats, (enum counter)i,
+		    (uint64_t)integer(counters, counter_descriptions[i].name));
+}
+
+static struct supervised_slot *find_slot(struct supervisor *supervisor, const json_t *item)
+{
+	const char *pool_name = string(item, "pool"), *slot_name = string(item, "slot");
+	struct supervised_pool *pool = pool_name ? pools_find(supervisor, pool_name) : NULL;
+
+	for (size_t i = 0; pool && slot_name && i < pool->slots_count; i++)
+		if (strcmp(pool->slots[i]->name, slot_name) == 0)
+			return pool->slots[i];
+	return NULL;
+}
+
+static void restore_slot_stats(struct supervisor *supervisor, struct supervised_slot *slot, const json_t *item)
+{
+	json_int_t index = integer(item, "stats");
+
+	if (!supervisor->stats_kept) {
+		slot->stats->restarts = (uint32_t)integer(item, "restarts");
+		slot->stats->handed_off = (uint64_t)integer(item, "handed_off");
+		slot->stats->acknowledged = (uint64_t)integer(item, "acknowledged");
+	} else if (index >= 0 && index < STATS_SLOTS_MAX) {
+		stats_release_slot(slot->stats);
+		slot->stats = &supervisor->stats->slots[index];
+		slot->stats->used = 1;
+		slot->pool->slot_stats[slot->index] = slot->stats;
+	}
+}
+
+/* Places of slots that the configuration has no more. */
+static void release_unowned(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < STATS_SLOTS_MAX; i++) {
+		struct slot_stats *stats = &supervisor->stats->slots[i];
+		bool owned = !stats->used;
+
+		for (size_t j = 0; !owned && j < supervisor->pools_count; j++)
+			for (size_t k = 0; !owned && k < supervisor->pools[j]->slots_count; k++)
+				owned = supervisor->pools[j]->slot_stats[k] == stats;
+		if (!owned)
+			stats_release_slot(stats);
+	}
+}
+
+static void restore_slots(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "slots"), i, item)
+	{
+		struct supervised_slot *slot = find_slot(supervisor, item);
+
+		if (!slot)
+			continue;
+		slot->generation = (uint32_t)integer(item, "generation");
+		slot->failures = (unsigned)integer(item, "failures");
+		restore_slot_stats(supervisor, slot, item);
+	}
+	if (supervisor->stats_kept)
+		release_unowned(supervisor);
+}
+
+static int restore_listenings(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "listenings"), i, item)
+	{
+		const char *pool = string(item, "pool"), *asked = string(item, "asked"), *address = string(item, "address");
+		struct listening_past past = {.id = (uint32_t)integer(item, "id"),
+		    .fd = socket_of(item),
+		    .socket_type = (int)integer(item, "type"),
+		    .configured = boolean(item, "configured"),
+		    .pool = pool ? pools_find(supervisor, pool) : NULL,
+		    .name = string(item, "name"),
+		    .key = string(item, "key"),
+		    .data = string(item, "data")};
+
+		if (asked)
+			address_parse(&past.asked, asked, NULL);
+		if (address)
+			address_parse(&past.address, address, NULL);
+		if (listeners_adopt(supervisor, &past) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int restore_process(struct supervisor *supervisor, const json_t *item)
+{
+	const char *pool = string(item, "pool"), *slot = string(item, "slot"), *place = string(item, "place");
+	struct process_past past = {.pool = pool,
+	    .slot_name = slot,
+	    .slot = find_slot(supervisor, item),
+	    .incoming = place && strcmp(place, "incoming") == 0,
+	    .retired = !place || strcmp(place, "retired") == 0,
+	    .id = (uint32_t)integer(item, "id"),
+	    .generation = (uint32_t)integer(item, "generation"),
+	    .pid = (pid_t)integer(item, "pid"),
+	    .channel = socket_of(item),
+	    .protocol = (enum protocol)integer(item, "protocol"),
+	    .flavour = (enum flavour)integer(item, "flavour"),
+	    .ready = boolean(item, "ready"),
+	    .ready_since = number(item, "ready_since"),
+	    .leaving = boolean(item, "leaving"),
+	    .draining = boolean(item, "draining"),
+	    .last_signal = (int)integer(item, "last_signal"),
+	    .drain_timeout = number(item, "drain_timeout"),
+	    .kill_timeout = number(item, "kill_timeout"),
+	    .end_in = number(item, "end_in")};
+	const json_t *server;
+	struct process *process;
+	size_t i;
+
+	if (!pool || !slot || past.pid <= 0 || past.channel < 0)
+		return -EPROTO;
+	process = process_adopt(supervisor, &past);
+	if (!process)
+		return -ENOMEM;
+	json_array_foreach(json_object_get(item, "servers"), i, server)
+	{
+		const char *key = string(server, "key");
+
+		if (!key || strlen(key) > CHANNEL_KEY_MAX)
+			return -EPROTO;
+		if (process_server_add(process, key, (uint32_t)integer(server, "listening")) < 0)
+			return -ENOMEM;
+		process_server_find(process, key)->accepts = boolean(server, "accepts");
+	}
+	return 0;
+}
+
+static int restore_processes(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "processes"), i, item)
+	{
+		int result = restore_process(supervisor, item);
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+/* The old router hands over to the one that is started next, if both speak the same language; else it ends, and what it had not
+ * handed off is lost. */
+static int restore_router(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *router = json_object_get(state, "router");
+	pid_t pid = (pid_t)integer(router, "pid");
+	int fd = socket_of(router);
+
+	if (pid <= 0 || fd < 0)
+		return 0;
+	if (integer(state, "link") != LINK_VERSION) {
+		log_warning("the former router is of a version that cannot hand over: connections whose request head is not "
+			    "complete are lost");
+		close(fd);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return 0;
+	}
+	supervisor->router = router_adopt(supervisor, pid, fd);
+	return supervisor->router ? 0 : -ENOMEM;
+}
+
+int state_restore(struct supervisor *supervisor, const json_t *state)
+{
+	int result;
+
+	supervisor->started = number(state, "started");
+	supervisor->was_ready = boolean(state, "was_ready");
+	supervisor->next_worker = (uint32_t)integer(state, "next_worker");
+	supervisor->next_listening = (uint32_t)integer(state, "next_listening");
+	restore_counters(supervisor, state);
+	result = restore_seed(supervisor, state);
+	if (!result)
+		result = pools_apply(supervisor, supervisor->config);
+	if (!result)
+		result = restore_listenings(supervisor, state);
+	if (!result)
+		result = listeners_prepare(supervisor, supervisor->config);
+	if (!result) {
+		restore_slots(supervisor, state);
+		result = restore_processes(supervisor, state);
+	}
+	if (!result) {
+		listeners_commit(supervisor, supervisor->config);
+		result = restore_router(supervisor, state);
+	}
+	if (result < 0)
+		log_error("the state that the former limpet left cannot be taken over: %s", strerror(-result));
+	return result;
+}
