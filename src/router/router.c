@@ -221,6 +221,7 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
+	workers_resume(router);
 	while (!router->succeeded && (result = link_receive(router->link, &message, &fd)) > 0)
 		handle(router, &message, fd);
 	if (router->succeeded) {

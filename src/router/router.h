@@ -86,6 +86,7 @@ struct router {
 	struct poller poller;
 	struct link *link;
 	ev_io link_io;
+	bool congested; /* workers are not read from until the supervisor has read what they made */
 	ev_prepare prepare;
 	struct pick_secret secret;
 	struct router_pool *pools;

@@ -30,6 +30,7 @@ struct process {
 	double ready_since;
 	bool leaving;         /* it ends by itself when its last connection does */
 	bool draining;        /* the router was told to drain it */
+	unsigned listens_refused;
 	int last_signal;      /* 0, SIGTERM or SIGKILL: what we sent */
 	double drain_timeout; /* seconds */
 	double kill_timeout;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,12 @@
 
 /* A router that does not hand over in this time is killed; what it had not handed over is lost. */
 #define SUCCESSION_SECONDS 5.0
+
+/* Messages from a router that are handled before anything else gets its turn. */
+#define LINK_BATCH 256
+
+/* Lines in the log about addresses that one worker cannot have. */
+#define REFUSALS_LOGGED 10
 
 /* In a router. */
 #define LINK_FD 3
@@ -148,7 +155,7 @@ static void answer_listen(struct supervisor *supervisor, struct process *process
 			fd = listening->fd;
 		else if (listening->fd >= 0 && !known)
 			router_tell_listener(supervisor, listening);
-	} else {
+	} else if (process->listens_refused++ < REFUSALS_LOGGED) {
 		char text[ADDRESS_TEXT_MAX];
 
 		log_warning("%s cannot listen on %s: %s", process->name,
@@ -254,13 +261,13 @@ static void on_handed_over(struct router_process *router)
 	succession_over(supervisor);
 }
 
-/* Reads all there is; at the end of the link only the router's exit is waited for. */
-static void read_link(struct router_process *router)
+/* At the end of the link only the router's exit is waited for. */
+static void read_link(struct router_process *router, unsigned most)
 {
 	struct link_message message;
-	int fd, result;
+	int fd, result = 1;
 
-	while ((result = link_receive(router->link, &message, &fd)) > 0) {
+	for (unsigned i = 0; i < most && (result = link_receive(router->link, &message, &fd)) > 0; i++) {
 		if (fd >= 0)
 			close(fd); /* routers send none */
 		if (message.type == LINK_IDLE)
@@ -281,7 +288,8 @@ static void read_link(struct router_process *router)
 static void update_link(struct router_process *router)
 {
 	struct ev_loop *loop = router->supervisor->loop;
-	int events = EV_READ | (link_wants_write(router->link) ? EV_WRITE : 0);
+	/* Most of what it says is answered: a router that does not read its answers is asked nothing more. It always reads. */
+	int events = (link_is_congested(router->link) ? 0 : EV_READ) | (link_wants_write(router->link) ? EV_WRITE : 0);
 
 	if (!ev_is_active(&router->link_io) || events == (router->link_io.events & (EV_READ | EV_WRITE)))
 		return;
@@ -295,7 +303,8 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 	struct router_process *router = io->data;
 
 	link_flush(router->link);
-	read_link(router);
+	if (!link_is_congested(router->link))
+		read_link(router, LINK_BATCH);
 	if (router->link)
 		update_link(router);
 }
@@ -450,7 +459,7 @@ static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 	double lived = ev_now(loop) - router->started;
 
 	if (router->link)
-		read_link(router); /* its last words */
+		read_link(router, UINT_MAX); /* its last words */
 	if (!dismissed)
 		log_crash(router, child->rstatus);
 	router_process_free(router);
