@@ -151,7 +151,7 @@ struct landlock_ruleset {
 };
 
 /* All that an ABI can forbid is forbidden: https://docs.kernel.org/userspace-api/landlock.html, "Previous limitations". */
-static int restrict_files(void)
+int sandbox_restrict_files(void)
 {
 #ifdef SYS_landlock_create_ruleset
 	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */);
@@ -177,7 +177,7 @@ static int restrict_files(void)
 
 void sandbox_close(struct sandbox_state *state)
 {
-	state->landlock = restrict_files();
+	state->landlock = sandbox_restrict_files();
 	state->system_calls = SANITIZED ? -ECANCELED : sandbox_filter_system_calls();
 	if (state->system_calls == 0)
 		state->system_calls = 1;

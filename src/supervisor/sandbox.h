@@ -21,6 +21,9 @@ void sandbox_warn(const struct sandbox_state *state);
 /* Why a part is not in force, from its negative value in the state. */
 const char *sandbox_why(int error);
 
+/* Landlock alone: the kernel's ABI version, or a negative errno, and then it is not in force. Needs no_new_privs. */
+int sandbox_restrict_files(void);
+
 /* The filter alone: 0, or a negative errno, and then there is none. In system_calls.c. */
 int sandbox_filter_system_calls(void);
 
