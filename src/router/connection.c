@@ -22,7 +22,6 @@
 #define CHUNKS_MAX ((1u << INDEX_BITS) / CONNECTION_CHUNK)
 
 #define LINGER_SECONDS 1.0
-#define LINGERING_MAX 1024
 
 /* ---- the table ---- */
 
@@ -217,7 +216,7 @@ static void linger(struct connection *connection, enum connection_state state)
 
 	unlist(connection);
 	stop_waiting(connection);
-	if (router->lingering_count >= LINGERING_MAX ||
+	if (router->lingering_count >= CONNECTION_LINGERING_MAX ||
 	    poller_set(&router->poller, &connection->watch, EPOLLIN) < 0) {
 		destroy(connection);
 		return;
@@ -563,6 +562,23 @@ static bool within_limits(struct connection *connection, enum close_reason *reas
 		connection_close(oldest, CLOSE_EVICTED);
 	}
 	return true;
+}
+
+void connections_evict_slow(struct router *router, double seconds, unsigned most)
+{
+	double now = ev_now(router->loop);
+	struct listener *listener;
+
+	TAILQ_FOREACH (listener, &router->listeners, entry) {
+		double timeout = (double)listener->config->head_timeout / 1000;
+		struct connection *oldest;
+
+		for (unsigned i = 0; i < most && (oldest = TAILQ_FIRST(&listener->reading)); i++) {
+			if (oldest->deadline - timeout > now - seconds)
+				break;
+			connection_close(oldest, CLOSE_EVICTED);
+		}
+	}
 }
 
 static void start_reading(struct connection *connection, double deadline)
