@@ -2,13 +2,54 @@
 #include "testing.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "stats/stats.h"
 
+static struct stats *make(void)
+{
+	int fd;
+	struct stats *stats = stats_new(&fd);
+
+	assert_true(fd >= 0);
+	close(fd);
+	return stats;
+}
+
+/* What the binary after an upgrade does. */
+static void goes_on_in_another_mapping(void **state)
+{
+	char path[] = "/tmp/limpet-test-XXXXXX";
+	int fd, other = mkstemp(path);
+	struct stats *stats = stats_new(&fd), *attached;
+
+	assert_non_null(stats);
+	stats_add(stats, COUNTER_accepted, 5);
+	attached = stats_attach(fd);
+	assert_non_null(attached);
+	assert_int_equal(stats_get(attached, COUNTER_accepted), 5);
+	stats_add(attached, COUNTER_accepted, 1);
+	assert_int_equal(stats_get(stats, COUNTER_accepted), 6);
+	stats_free(attached);
+
+	/* Other memory, and memory with another layout. */
+	assert_true(other >= 0);
+	assert_null(stats_attach(other));
+	assert_int_equal(ftruncate(other, sizeof(struct stats)), 0);
+	assert_null(stats_attach(other));
+	stats->layout++;
+	assert_null(stats_attach(fd));
+	stats_free(stats);
+	unlink(path);
+	close(other);
+	close(fd);
+}
+
 static void starts_at_zero(void **state)
 {
-	struct stats *stats = stats_new();
+	struct stats *stats = make();
 
 	assert_non_null(stats);
 	for (int i = 0; i < COUNTER_COUNT; i++)
@@ -24,7 +65,7 @@ static void starts_at_zero(void **state)
 
 static void counts_what_another_process_adds(void **state)
 {
-	struct stats *stats = stats_new();
+	struct stats *stats = make();
 	int status;
 	pid_t pid;
 
@@ -49,7 +90,7 @@ static void counts_what_another_process_adds(void **state)
 static void additions_at_the_same_time_are_not_lost(void **state)
 {
 	enum { WRITERS = 3, TIMES = 200000 };
-	struct stats *stats = stats_new();
+	struct stats *stats = make();
 	pid_t pids[WRITERS];
 
 	assert_non_null(stats);
@@ -70,7 +111,7 @@ static void additions_at_the_same_time_are_not_lost(void **state)
 
 static void slots_are_taken_and_given_back(void **state)
 {
-	struct stats *stats = stats_new();
+	struct stats *stats = make();
 	struct slot_stats *first, *second;
 
 	assert_non_null(stats);
@@ -122,6 +163,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(starts_at_zero),
+	    cmocka_unit_test(goes_on_in_another_mapping),
 	    cmocka_unit_test(counts_what_another_process_adds),
 	    cmocka_unit_test(additions_at_the_same_time_are_not_lost),
 	    cmocka_unit_test(slots_are_taken_and_given_back),
