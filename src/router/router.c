@@ -223,6 +223,7 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
+	workers_resume(router);
 	while (!router->succeeded && (result = link_receive(router->link, &message, &fd)) > 0)
 		handle(router, &message, fd);
 	if (router->succeeded) {
@@ -281,6 +282,7 @@ static int router_init(struct router *router, const struct router_start *start)
 	router->config = start->config;
 	router->stats = start->stats;
 	router->succession = start->succession;
+	router->files_for_clients = listener_files_for_clients(start->files);
 	router->starting = true;
 	TAILQ_INIT(&router->listeners);
 	TAILQ_INIT(&router->workers);

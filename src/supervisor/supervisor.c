@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "supervisor/control.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
@@ -152,6 +153,7 @@ static void watch_signals(struct supervisor *supervisor)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that cannot grow must not stop the service */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		ev_signal_init(&supervisor->signals[i], on_signal, numbers[i]);
 		supervisor->signals[i].data = supervisor;
@@ -233,6 +235,8 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
 	supervisor->former_control = -1;
+	file_limit_raise(&supervisor->nofile);
+	file_limit_check(config);
 	result = state ? resume(supervisor, state) : begin(supervisor);
 	if (result)
 		return result;

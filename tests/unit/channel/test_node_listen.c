@@ -136,6 +136,7 @@ static int parse_long(size_t path, size_t data)
 	json_t *message;
 	int length, error;
 
+	assert_non_null(text);
 	length = sprintf(text, "{\"index\":0,\"port\":-1,\"addressType\":-1,\"seq\":1,\"address\":\"/");
 	memset(text + length, 'p', path);
 	length += (int)path;
