@@ -69,6 +69,7 @@ def test_while_another_router_is_starting(scene):
         with contextlib.suppress(ProcessLookupError):
             os.kill(play.router(), signal.SIGKILL)
         play.front.wait_for("upgrade: .* takes over", after=begin)
+        play.status()  # answered by the new binary: it takes signals
         play.get()
     play.account()
 
