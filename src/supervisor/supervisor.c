@@ -234,12 +234,15 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
+	supervisor->former_control = -1;
 	file_limit_raise(&supervisor->nofile);
 	file_limit_check(config);
 	result = state ? resume(supervisor, state) : begin(supervisor);
-	if (!result)
-		result = control_open(supervisor);
 	if (result)
+		return result;
+	result = control_open(supervisor, supervisor->former_control);
+	/* An upgrade goes on without it: clients are served. */
+	if (result && !state)
 		return result;
 	watch_signals(supervisor);
 	release_signals();

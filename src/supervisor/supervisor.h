@@ -102,6 +102,7 @@ struct supervisor {
 	ev_timer idle_timer;
 	bool reload_wanted;            /* came during a succession */
 	struct control *control;
+	int former_control;            /* the control socket that the binary before an upgrade left; -1: none */
 	struct rlimit nofile; /* limpet's limit of open files before it was raised, for workers */
 	ev_signal signals[6];
 	double started;
