@@ -3,7 +3,9 @@
  *
  *   {"version": 1, "link": LINK_VERSION, "seed": "HEX", "started": SECONDS, "was_ready": BOOLEAN,
  *    "next_worker": N, "next_listening": N, "router": {"pid": N, "fd": N},
- *    "listenings": [{"id", "pool", "fd", "type", "configured", "asked", "address", "key", "data"}],
+ *    "listenings": [{"id", "pool", "fd", "type", "configured", "asked", "address", "key", "data", "given",
+ *                     "stored"}],
+ *    "inherited": [{"fd", "name"}], "told_ready": BOOLEAN,
  *    "slots": [{"pool", "slot", "generation", "failures", "restarts", "handed_off", "acknowledged"}],
  *    "processes": [{"id", "pool", "slot", "place": "process"|"incoming"|"retired", "generation", "pid", "fd", "protocol", "flavour",
  *                   "ready", "ready_since", "leaving", "draining", "last_signal", "drain_timeout", "kill_timeout", "end_in",
