@@ -34,8 +34,8 @@ static const struct channel_protocol *protocol_of(enum protocol protocol)
 	}
 }
 
-struct channel *channel_make(enum protocol protocol, enum flavour flavour, int fd,
-    const struct channel_events *events, void *owner)
+struct channel *channel_make(
+    enum protocol protocol, enum flavour flavour, int fd, const struct channel_events *events, void *owner)
 {
 	struct channel *channel = calloc(1, sizeof(*channel));
 

@@ -61,8 +61,8 @@ extern const struct channel_protocol node_ipc_protocol;
 extern const struct channel_protocol native_protocol;
 
 /* A channel with neither state nor pending. fd: consumed. NULL: out of memory. */
-struct channel *channel_make(enum protocol protocol, enum flavour flavour, int fd,
-    const struct channel_events *events, void *owner);
+struct channel *channel_make(
+    enum protocol protocol, enum flavour flavour, int fd, const struct channel_events *events, void *owner);
 
 /* The channel is over, from within channel_readable() or channel_writable(): tells the owner, once. */
 void channel_fail(struct channel *channel, int error, const char *reason);

@@ -2,16 +2,18 @@
  * of a channel writes and reads its own part. Owns the layout of the whole:
  *
  *   header    "LMPC", u16 version, u8 protocol (1 node-cluster, 2 node-ipc, 3 limpet)
- *   channel   u8 flags (bit 0 broken, 1 full, 2 ending, 3 drained, 4 ready told), u16 errno of broken, u64 skipped
+ *   channel   u8 flags (1 broken, 2 full, 4 ending, 8 drained, 16 ready told), u16 errno of broken,
+ *             u64 skipped
  *   pending   u32 next seq, u32 count, count times {u32 seq, u32 id} in the order sent
  *   output    u32 count, count times {u8 kind, u8 has an fd, u64 number, u32 length, u32 sent, bytes}
- *   protocol  of both Node protocols: u8 flags (bit 0 in step, 1 probing, 2 probe lost, 3 alive wanted), u32 probe,
- *             u32 unread bytes, u32 count, count times {u32 end behind what was read, u8 kind, u64 number},
- *             u8 line is cut, u32 length, bytes of the line
- *             of node-cluster, behind it: u64 last request, u32 count, count times {u64 request, u64 seq, u8 is UDP,
- *             u16 port, u32 length, key, u32 length, data}
- *             of limpet: u32 ping, u8 pinging
+ *   Node      u8 flags (1 in step, 2 probing, 4 probe lost, 8 alive wanted), u32 probe, u32 unread bytes,
+ *             u32 count, count times {u32 its end in the unread bytes, u8 kind, u64 number},
+ *             u8 line is cut, u32 length, the line so far
+ *   cluster   u64 last request, u32 count, count times {u64 request, u64 seq, u8 is UDP, u16 port,
+ *             u32 length, key, u32 length, data}
+ *   limpet    u32 ping, u8 pinging
  *
+ * Of the last three node-cluster has Node and cluster, node-ipc has Node, and limpet has limpet.
  * Integers are little-endian. An fd has no bytes: the messages that have one take the image's fds in turn.
  * Whoever changes the layout, or the meaning of a number in it, raises IMAGE_VERSION.
  */

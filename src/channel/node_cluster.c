@@ -332,8 +332,13 @@ static void restore_server(struct cluster *cluster, struct image_reader *image, 
 	memcpy(server->key, key, key_length);
 	if (is_known(cluster, request, server->key))
 		image_reject(image);
-	if (data_length && !(server->data = strndup(data, data_length)))
-		image->error = -ENOMEM;
+	if (data_length) {
+		server->data = calloc(1, data_length + 1);
+		if (server->data)
+			memcpy(server->data, data, data_length);
+		else
+			image->error = -ENOMEM;
+	}
 	*end = server;
 	cluster->servers_count++;
 }

@@ -47,7 +47,7 @@ const struct key keys[] = {
     {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
         .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
     {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
-        .help = "File whose content seeds the hash of keys, so that several hosts, or one host after a full "
+        .help = "File whose first 32 bytes seed the hash of keys, so that several hosts, or one host after a full "
                 "restart, send a client to the same slot; without it the seed is random at each start"},
     {KEYS_CONFIG, "log", KEY_OBJECT, 0, .of = KEYS_LOG, .help = "What is logged, how, and where to"},
     {KEYS_CONFIG, "listeners", KEY_MAP, 0, .max = 256, .of = KEYS_LISTENER,

@@ -296,6 +296,14 @@ void connection_close(struct connection *connection, enum close_reason reason)
 
 /* ---- reading ---- */
 
+static bool is_trusted(const struct listener_config *config, const struct address *peer)
+{
+	for (size_t i = 0; i < config->trusted_proxies_count; i++)
+		if (address_prefix_contains(&config->trusted_proxies[i], peer))
+			return true;
+	return false;
+}
+
 
 static void route(struct connection *connection, const struct proxy_header *proxy, const struct request_head *head)
 {
@@ -427,7 +435,8 @@ static void read_on(struct connection *connection, bool woken)
 	if (listener->config->proxy_protocol) {
 		if (!read_proxy(connection, router->buffer, length, &proxy))
 			return;
-		if (!listener->needs_head && !listener->trusts) {
+		/* A proxy may stand behind the proxy: then its head says who the client is. */
+		if (!listener->needs_head && (proxy.local || !is_trusted(listener->config, &proxy.source))) {
 			leave_reading(connection);
 			route(connection, &proxy, NULL);
 			return;
@@ -499,14 +508,6 @@ void connection_linger_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- a connection's beginning, and its changes of state ---- */
 
-static bool is_trusted(const struct listener_config *config, const struct address *peer)
-{
-	for (size_t i = 0; i < config->trusted_proxies_count; i++)
-		if (address_prefix_contains(&config->trusted_proxies[i], peer))
-			return true;
-	return false;
-}
-
 /* May the connection come in? Says why not. */
 static bool within_limits(struct connection *connection, enum close_reason *reason)
 {
@@ -541,7 +542,9 @@ static void start_reading(struct connection *connection, double deadline)
 {
 	struct listener *listener = connection->listener;
 
-	if (!listener->needs_head && !listener->trusts && !listener->config->proxy_protocol) {
+	const struct listener_config *config = listener->config;
+
+	if (!listener->needs_head && !config->proxy_protocol && !is_trusted(config, &connection->peer)) {
 		route(connection, NULL, NULL);
 		return;
 	}

@@ -206,6 +206,9 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 		slot->pool = pool;
 		slot->config = &config->slots[i];
 		slot->stats = stats[i];
+		/* What a former router had waiting or under way is not this one's. */
+		slot->stats->waiting = 0;
+		slot->stats->unacknowledged = 0;
 		slot->down_since = ev_now(router->loop);
 		TAILQ_INIT(&slot->waiting);
 		ev_timer_init(&slot->hold_timer, on_hold_timer, 0., 0.);

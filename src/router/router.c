@@ -130,12 +130,16 @@ static void on_succeed(struct router *router, int fd)
 {
 	struct listener *listener;
 	struct link_message message;
+	struct worker *worker;
 	int result;
 
 	/* The listening sockets are the successor's as well: what is in their backlogs it will accept. */
 	TAILQ_FOREACH (listener, &router->listeners, entry)
 		listener_abandon(listener);
 	result = succession_export(router, fd);
+	/* Events and timers of this very turn of the loop may still be due: what they would read is the successor's. */
+	TAILQ_FOREACH (worker, &router->workers, entry)
+		worker_abandon(worker);
 	if (result < 0)
 		log_error("cannot hand everything over to the new router: %s", strerror(-result));
 	router->succeeded = true;

@@ -489,6 +489,12 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 	update_watch(worker);
 }
 
+void worker_abandon(struct worker *worker)
+{
+	worker->lost = true;
+	update_watch(worker);
+}
+
 void worker_free(struct worker *worker)
 {
 	struct router *router = worker->router;

@@ -41,6 +41,9 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
  * the worker. */
 void worker_gone(struct worker *worker);
 
+/* A successor speaks to it now: its channel is neither read nor written any more. */
+void worker_abandon(struct worker *worker);
+
 /* At the router's end: frees it and its connections' bookkeeping, nothing else. */
 void worker_free(struct worker *worker);
 

@@ -1,6 +1,8 @@
 #include "stats/stats.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <sys/mman.h>
 
 const struct counter_description counter_descriptions[COUNTER_COUNT] = {
@@ -9,12 +11,58 @@ const struct counter_description counter_descriptions[COUNTER_COUNT] = {
 #undef COUNTER_DESCRIPTION
 };
 
-struct stats *stats_new(void)
+/* FNV-1a over all that tells one layout from another: sizes, and the counters' names in their order. */
+static uint64_t layout(void)
 {
-	struct stats *stats =
-	    mmap(NULL, sizeof(struct stats), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t hash = UINT64_C(14695981039346656037) ^ sizeof(struct stats) ^ (sizeof(struct slot_stats) << 32);
+
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		for (const char *c = counter_descriptions[i].name;; c++) {
+			hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+			if (!*c)
+				break;
+		}
+	return hash;
+}
+
+static struct stats *map(int fd)
+{
+	struct stats *stats = mmap(NULL, sizeof(struct stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	return stats == MAP_FAILED ? NULL : stats;
+}
+
+struct stats *stats_new(int *fd)
+{
+	struct stats *stats = NULL;
+
+	*fd = memfd_create("limpet-stats", MFD_CLOEXEC);
+	if (*fd < 0)
+		return NULL;
+	if (ftruncate(*fd, sizeof(struct stats)) == 0)
+		stats = map(*fd);
+	if (!stats) {
+		close(*fd);
+		*fd = -1;
+		return NULL;
+	}
+	stats->layout = layout();
+	return stats;
+}
+
+struct stats *stats_attach(int fd)
+{
+	struct stat status;
+	struct stats *stats;
+
+	if (fstat(fd, &status) < 0 || status.st_size != sizeof(struct stats))
+		return NULL;
+	stats = map(fd);
+	if (stats && stats->layout != layout()) {
+		stats_free(stats);
+		return NULL;
+	}
+	return stats;
 }
 
 void stats_free(struct stats *stats)

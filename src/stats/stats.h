@@ -46,12 +46,18 @@ struct slot_stats {
 };
 
 struct stats {
+	uint64_t layout; /* what the memory holds, and how; see stats_attach() */
 	uint64_t counters[COUNTER_COUNT];
 	struct slot_stats slots[STATS_SLOTS_MAX];
 };
 
-/* Maps zeroed shared memory; it is inherited over fork(). NULL with errno set. */
-struct stats *stats_new(void);
+/* Maps zeroed shared memory; it is inherited over fork(). *fd is a memfd for it, close-on-exec, the caller's. NULL with errno set. */
+struct stats *stats_new(int *fd);
+
+/* Maps memory that another program has made with stats_new(). fd: borrowed. NULL: it is not such memory, or one with other
+ * counters or slots. */
+struct stats *stats_attach(int fd);
+
 void stats_free(struct stats *stats);
 
 /* A place for one more slot, zeroed; NULL if all are in use. */

@@ -248,29 +248,26 @@ struct inherited *activation_claim(struct activation *activation, const struct a
 /* ---- leaving with the manager ---- */
 
 /* systemd takes printable ASCII without colons; workers chose the key. */
-static bool append(char *name, const char *text)
+static bool append(char *name, const char *text, const char *plain)
 {
 	size_t at = strlen(name);
 
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
-		bool plain = isalnum(c) || (c < 0x80 && c && strchr("./@_-[]", c));
+		bool as_is = c < 0x80 && (isalnum(c) || strchr(plain, c));
 
 		if (at + 3 > ACTIVATION_NAME_MAX)
 			return false;
-		at += (size_t)sprintf(name + at, plain ? "%c" : "%%%02X", c);
+		at += (size_t)sprintf(name + at, as_is ? "%c" : "%%%02X", c);
 	}
 	return true;
 }
 
-bool activation_name(char name[ACTIVATION_NAME_MAX + 1], const struct address *asked, const char *pool, const char *key)
+bool activation_name(char name[ACTIVATION_NAME_MAX + 1], const char *kind, const char *first, const char *second)
 {
-	char text[ADDRESS_TEXT_MAX];
-
 	strcpy(name, ACTIVATION_STORED);
-	if (!pool)
-		return append(name, "listener/") && append(name, address_format(asked, text, sizeof(text)));
-	return append(name, "pool/") && append(name, pool) && append(name, "/") && append(name, key);
+	return append(name, kind, ".-") && append(name, "/", "/") && append(name, first, "._-") &&
+	       append(name, "/", "/") && append(name, second, "./@_-[]");
 }
 
 int activation_store(struct activation *activation, int fd, const char *name)

@@ -67,9 +67,11 @@ struct inherited *activation_claim(struct activation *activation, const struct a
 /* Frees the struct and its name; closes the fd unless it is -1. */
 void inherited_free(struct inherited *inherited);
 
-/* Writes the name under which a listener's socket is stored: that of a listener of the configuration (pool and key NULL), or of one
- * that workers of the pool asked for under this key. False: it would be too long, such a socket cannot be stored. */
-bool activation_name(char name[ACTIVATION_NAME_MAX + 1], const struct address *asked, const char *pool, const char *key);
+/* Writes the name under which a listener's socket is stored: ACTIVATION_STORED, then the kind, a first and a second name with
+ * slashes between them, escaped where the manager or a slash would be in the way (not in the second). The kinds are "listener" (the
+ * listener's name in the configuration, its address there) and "pool" (the pool's name, the workers' key for the socket).
+ * False: it would be too long, such a socket cannot be stored. */
+bool activation_name(char name[ACTIVATION_NAME_MAX + 1], const char *kind, const char *first, const char *second);
 
 /* Leaves a copy of the socket (borrowed) with the service manager, or takes it away from there. */
 int activation_store(struct activation *activation, int fd, const char *name);

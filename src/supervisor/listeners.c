@@ -25,11 +25,10 @@ struct request {
 #define LINK_INDEX_NEW (LINK_INDEX_WORKERS - 1)
 #define LINK_INDEX_CONFIGURED (LINK_INDEX_WORKERS - 2) /* from before an upgrade */
 
-/* A listener that looks at what clients send has use for connections only once something came. */
+/* A listener that looks at what every client sends has use for connections only once something came. */
 static bool defers_accept(const struct listener_config *config)
 {
-	return config->proxy_protocol || config->trusted_proxies_count ||
-	       sticky_needs_head(config->sticky, config->sticky_count);
+	return config->proxy_protocol || sticky_needs_head(config->sticky, config->sticky_count);
 }
 
 static bool is_path(const struct address *address)
@@ -189,12 +188,18 @@ static bool inherit(
 /* The socket that was passed for this, or a new one. 0 or a negative errno. */
 static int obtain(struct supervisor *supervisor, struct listening *listening, const struct request *request)
 {
-	char text[ACTIVATION_NAME_MAX + 1];
-	const char *pool = listening->key ? listening->pool->name : NULL, *name = NULL;
+	char stored[ACTIVATION_NAME_MAX + 1], asked[ADDRESS_TEXT_MAX];
+	const char *name = NULL;
+	bool fits;
 
+	if (listening->key)
+		fits = activation_name(stored, "pool", listening->pool->name, listening->key);
+	else
+		fits = activation_name(
+		    stored, "listener", listening->name, address_format(&listening->asked, asked, sizeof(asked)));
 	/* One with a longer name would only be opened anew after a crash. */
-	if (activation_name(text, &listening->asked, pool, listening->key))
-		name = text;
+	if (fits)
+		name = stored;
 	if (inherit(supervisor, listening, request, name))
 		return 0;
 	listening->fd = open_socket(request);
@@ -208,12 +213,21 @@ static int obtain(struct supervisor *supervisor, struct listening *listening, co
 
 /* ---- listeners of the configuration ---- */
 
-static struct listening *find_configured(struct supervisor *supervisor, const struct address *address)
+/* Port 0 stands for a port of its own for each listener; other addresses exist once. */
+static bool is_for(const struct listening *listening, const struct listener_config *config)
+{
+	if (listening->index == LINK_INDEX_WORKERS || !address_equal(&listening->asked, &config->address))
+		return false;
+	return address_family(&config->address) == AF_UNIX || address_port(&config->address) ||
+	       (listening->name && strcmp(listening->name, config->name) == 0);
+}
+
+static struct listening *find_configured(struct supervisor *supervisor, const struct listener_config *config)
 {
 	struct listening *listening;
 
 	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
-		if (listening->index != LINK_INDEX_WORKERS && address_equal(&listening->asked, address))
+		if (is_for(listening, config))
 			return listening;
 	return NULL;
 }
@@ -232,7 +246,8 @@ static int open_configured(struct supervisor *supervisor, const struct listener_
 	if (!listening)
 		return -ENOMEM;
 	listening->asked = config->address;
-	result = obtain(supervisor, listening, &request);
+	listening->name = strdup(config->name);
+	result = listening->name ? obtain(supervisor, listening, &request) : -ENOMEM;
 	if (result < 0) {
 		log_error("listener %s: cannot listen on %s: %s", config->name,
 		    address_format(&config->address, text, sizeof(text)), strerror(-result));
@@ -259,7 +274,7 @@ int listeners_prepare(struct supervisor *supervisor, const struct config *config
 		const struct listener_config *listener = &config->listeners[i];
 		int result = 0;
 
-		if (!find_configured(supervisor, &listener->address))
+		if (!find_configured(supervisor, listener))
 			result = open_configured(supervisor, listener);
 		if (result < 0) {
 			close_new(supervisor);
@@ -269,10 +284,10 @@ int listeners_prepare(struct supervisor *supervisor, const struct config *config
 	return 0;
 }
 
-static bool in_config(const struct config *config, const struct address *address)
+static bool in_config(const struct config *config, const struct listening *listening)
 {
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++)
-		if (address_equal(&config->listeners[i].address, address))
+		if (is_for(listening, &config->listeners[i]))
 			return true;
 	return false;
 }
@@ -285,14 +300,14 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 		bool configured = listening->index != LINK_INDEX_WORKERS;
 
 		next = TAILQ_NEXT(listening, entry);
-		if (configured ? !in_config(config, &listening->asked) : !listening->pool)
+		if (configured ? !in_config(config, listening) : !listening->pool)
 			listeners_close(supervisor, listening);
 	}
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {
 		const struct listener_config *listener = &config->listeners[i];
 		bool is_new;
 
-		listening = find_configured(supervisor, &listener->address);
+		listening = find_configured(supervisor, listener);
 		is_new = listening->index == LINK_INDEX_NEW;
 		listening->index = (uint32_t)i;
 		listening->pool = supervisor->pools[listener->pool - config->pools];
@@ -418,6 +433,7 @@ int listeners_adopt(struct supervisor *supervisor, const struct listening_past *
 	listening->fd = past->fd;
 	listening->socket_type = past->socket_type;
 	listening->asked = past->asked;
+	listening->name = past->name ? strdup(past->name) : NULL;
 	listening->address = past->address;
 	listening->given = past->given ? strdup(past->given) : NULL;
 	listening->stored = past->stored ? strdup(past->stored) : NULL;
@@ -438,6 +454,7 @@ static void listening_free(struct supervisor *supervisor, struct listening *list
 	TAILQ_REMOVE(&supervisor->listenings, listening, entry);
 	if (listening->fd >= 0)
 		close(listening->fd);
+	free(listening->name);
 	free(listening->given);
 	free(listening->stored);
 	free(listening->key);

@@ -28,6 +28,7 @@ struct listening_past {
 	struct supervised_pool *pool; /* NULL: is no more */
 	struct address asked;
 	struct address address;
+	const char *name; /* NULL if not configured */
 	const char *given;  /* as in struct listening */
 	const char *stored;
 	const char *key;  /* NULL if configured */

@@ -178,12 +178,20 @@ static void refill(struct supervised_slot *slot)
 {
 	struct supervisor *supervisor = slot->pool->supervisor;
 
+	if (slot->stable)
+		slot->failures = 0;
+	slot->stable = false;
 	if (slot->incoming)
 		return;
 	if (supervisor->state == SUPERVISOR_RUNNING)
 		restart_later(slot);
 	else
 		set_state(slot, SLOT_STOPPED);
+}
+
+static bool was_stable(const struct process *process)
+{
+	return process->ready && ev_now(process->supervisor->loop) - process->ready_since >= BACKOFF_STABLE;
 }
 
 static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
@@ -198,10 +206,10 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	/* What it left behind in its process group (npm's children, say) has lost its front. */
 	kill(-process->pid, process->last_signal == SIGKILL ? SIGKILL : SIGTERM);
 	router_tell_worker(supervisor, LINK_WORKER_GONE, process);
-	if (held && process->ready && ev_now(loop) - process->ready_since >= BACKOFF_STABLE)
-		slot->failures = 0;
-	if (held)
+	if (held) {
+		slot->stable = was_stable(process);
 		slot->process = NULL;
+	}
 	if (came)
 		slot->incoming = NULL;
 	process_free(process);
@@ -231,8 +239,9 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct process *process = timer->data;
 
 	if (process->last_signal == 0) {
-		log_warning("%s (pid %d) still has connections after drain_timeout: it is ended", process->name,
-		    (int)process->pid);
+		log_warning("%s (pid %d) %s: it is ended", process->name, (int)process->pid,
+		    process->lost ? "has closed its channel, and has not ended in kill_timeout"
+				  : "still has connections after drain_timeout");
 		process_end(process, process->kill_timeout);
 		return;
 	}
@@ -325,6 +334,7 @@ void process_leaves(struct process *process)
 	arm_end_timer(process, process->drain_timeout);
 	/* It may keep its connections for long: its slot gets a new worker now. */
 	if (holds_slot(process)) {
+		slot->stable = was_stable(process);
 		leave_slot(process);
 		refill(slot);
 	}
@@ -334,9 +344,10 @@ void process_lost(struct process *process, const char *why)
 {
 	if (process->leaving || process->draining || process->last_signal)
 		return;
-	log_warning("%s (pid %d): its channel is lost: %s; it is ended after kill_timeout unless it ends by itself",
-	    process->name, (int)process->pid, why);
+	/* As a rule its exit follows at once, and says more. */
+	log_debug("%s (pid %d): its channel is lost: %s", process->name, (int)process->pid, why);
 	process->leaving = true;
+	process->lost = true;
 	arm_end_timer(process, process->kill_timeout);
 }
 

@@ -28,12 +28,12 @@ static json_t *make_listening(const struct listening *listening)
 {
 	char asked[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX];
 
-	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:s, s:s, s:s?, s:s?, s:s?, s:s?}", "id", (json_int_t)listening->id, "pool",
-	    listening->pool ? listening->pool->name : NULL, "fd", listening->fd, "type", listening->socket_type,
-	    "configured", listening->index != LINK_INDEX_WORKERS, "asked",
+	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?}", "id",
+	    (json_int_t)listening->id, "pool", listening->pool ? listening->pool->name : NULL, "fd", listening->fd, "type",
+	    listening->socket_type, "configured", listening->index != LINK_INDEX_WORKERS, "asked",
 	    address_format(&listening->asked, asked, sizeof(asked)), "address",
-	    address_format(&listening->address, address, sizeof(address)), "key", listening->key, "data",
-	    listening->data, "given", listening->given, "stored", listening->stored);
+	    address_format(&listening->address, address, sizeof(address)), "name", listening->name, "key", listening->key,
+	    "data", listening->data, "given", listening->given, "stored", listening->stored);
 }
 
 /* Sockets that the service manager passed and nobody uses. */
@@ -49,10 +49,11 @@ static json_t *make_inherited(const struct supervisor *supervisor)
 
 static json_t *make_slot(const struct supervised_slot *slot)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "pool", slot->pool->name, "slot", slot->name, "generation",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "pool", slot->pool->name, "slot", slot->name, "generation",
 	    (json_int_t)slot->generation, "failures", (json_int_t)slot->failures, "restarts",
 	    (json_int_t)slot->stats->restarts, "handed_off", (json_int_t)slot->stats->handed_off, "acknowledged",
-	    (json_int_t)slot->stats->acknowledged);
+	    (json_int_t)slot->stats->acknowledged, "stats",
+	    (json_int_t)(slot->stats - slot->pool->supervisor->stats->slots));
 }
 
 static json_t *make_servers(const struct process *process)
@@ -119,12 +120,12 @@ json_t *state_make(struct supervisor *supervisor)
 		json_array_append_new(processes, make_process(process));
 	if (supervisor->router && supervisor->router->link)
 		router = json_pack("{s:i, s:i}", "pid", (int)supervisor->router->pid, "fd", link_fd(supervisor->router->link));
-	return json_pack("{s:i, s:i, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:o, s:b}", "version", STATE_VERSION, "link",
-	    LINK_VERSION, "seed", make_seed(supervisor), "started", supervisor->started, "was_ready",
+	return json_pack("{s:i, s:i, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:b, s:i, s:o}", "version",
+	    STATE_VERSION, "link", LINK_VERSION, "seed", make_seed(supervisor), "started", supervisor->started, "was_ready",
 	    supervisor->was_ready, "next_worker", (json_int_t)supervisor->next_worker, "next_listening",
 	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "slots", slots,
-	    "processes", processes, "counters", make_counters(supervisor), "inherited", make_inherited(supervisor), "told_ready",
-	    readiness_told(supervisor));
+	    "processes", processes, "inherited", make_inherited(supervisor), "told_ready", readiness_told(supervisor),
+	    "stats", supervisor->stats_fd, "counters", make_counters(supervisor));
 }
 
 int state_write(const json_t *state)
@@ -189,4 +190,5 @@ void state_each_fd(const json_t *state, void (*callback)(int fd))
 	each_fd_in(json_object_get(state, "inherited"), callback);
 	if (json_is_integer(fd))
 		callback((int)json_integer_value(fd));
+	callback((int)json_integer_value(json_object_get(state, "stats")));
 }

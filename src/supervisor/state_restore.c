@@ -67,10 +67,29 @@ static int restore_seed(struct supervisor *supervisor, const json_t *state)
 	return 0;
 }
 
+/* True: the very memory goes on, so that nothing has to be copied. */
+static bool attach_stats(struct supervisor *supervisor, const json_t *state)
+{
+	json_int_t fd = integer(state, "stats");
+	struct stats *stats = fd >= 3 && fd <= INT32_MAX ? stats_attach((int)fd) : NULL;
+
+	if (!stats)
+		return false;
+	stats_free(supervisor->stats);
+	close(supervisor->stats_fd);
+	supervisor->stats = stats;
+	supervisor->stats_fd = (int)fd;
+	fcntl(supervisor->stats_fd, F_SETFD, FD_CLOEXEC);
+	return true;
+}
+
 static void restore_counters(struct supervisor *supervisor, const json_t *state)
 {
 	const json_t *counters = json_object_get(state, "counters");
 
+	supervisor->stats_kept = attach_stats(supervisor, state);
+	if (supervisor->stats_kept)
+		return;
 	for (size_t i = 0; i < COUNTER_COUNT; i++)
 		stats_add(supervisor->stats, (enum counter)i,
 		    (uint64_t)integer(counters, counter_descriptions[i].name));
@@ -87,6 +106,37 @@ static struct supervised_slot *find_slot(struct supervisor *supervisor, const js
 	return NULL;
 }
 
+static void restore_slot_stats(struct supervisor *supervisor, struct supervised_slot *slot, const json_t *item)
+{
+	json_int_t index = integer(item, "stats");
+
+	if (!supervisor->stats_kept) {
+		slot->stats->restarts = (uint32_t)integer(item, "restarts");
+		slot->stats->handed_off = (uint64_t)integer(item, "handed_off");
+		slot->stats->acknowledged = (uint64_t)integer(item, "acknowledged");
+	} else if (index >= 0 && index < STATS_SLOTS_MAX) {
+		stats_release_slot(slot->stats);
+		slot->stats = &supervisor->stats->slots[index];
+		slot->stats->used = 1;
+		slot->pool->slot_stats[slot->index] = slot->stats;
+	}
+}
+
+/* Places of slots that the configuration has no more. */
+static void release_unowned(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < STATS_SLOTS_MAX; i++) {
+		struct slot_stats *stats = &supervisor->stats->slots[i];
+		bool owned = !stats->used;
+
+		for (size_t j = 0; !owned && j < supervisor->pools_count; j++)
+			for (size_t k = 0; !owned && k < supervisor->pools[j]->slots_count; k++)
+				owned = supervisor->pools[j]->slot_stats[k] == stats;
+		if (!owned)
+			stats_release_slot(stats);
+	}
+}
+
 static void restore_slots(struct supervisor *supervisor, const json_t *state)
 {
 	const json_t *item;
@@ -100,10 +150,10 @@ static void restore_slots(struct supervisor *supervisor, const json_t *state)
 			continue;
 		slot->generation = (uint32_t)integer(item, "generation");
 		slot->failures = (unsigned)integer(item, "failures");
-		slot->stats->restarts = (uint32_t)integer(item, "restarts");
-		slot->stats->handed_off = (uint64_t)integer(item, "handed_off");
-		slot->stats->acknowledged = (uint64_t)integer(item, "acknowledged");
+		restore_slot_stats(supervisor, slot, item);
 	}
+	if (supervisor->stats_kept)
+		release_unowned(supervisor);
 }
 
 static int restore_listenings(struct supervisor *supervisor, const json_t *state)
@@ -119,6 +169,7 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 		    .socket_type = (int)integer(item, "type"),
 		    .configured = boolean(item, "configured"),
 		    .pool = pool ? pools_find(supervisor, pool) : NULL,
+		    .name = string(item, "name"),
 		    .given = string(item, "given"),
 		    .stored = string(item, "stored"),
 		    .key = string(item, "key"),

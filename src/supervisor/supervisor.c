@@ -235,7 +235,7 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 	TAILQ_INIT(&supervisor->listenings);
 	activation_init(&supervisor->activation, &supervisor->notify);
 	supervisor->loop = ev_default_loop(EVFLAG_NOENV);
-	supervisor->stats = stats_new();
+	supervisor->stats = stats_new(&supervisor->stats_fd);
 	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
@@ -282,6 +282,8 @@ static void supervisor_deinit(struct supervisor *supervisor)
 	activation_deinit(&supervisor->activation);
 	pools_free(supervisor);
 	stats_free(supervisor->stats);
+	if (supervisor->stats_fd >= 0)
+		close(supervisor->stats_fd);
 	config_free(supervisor->config);
 	if (supervisor->loop)
 		ev_loop_destroy(supervisor->loop);
@@ -298,6 +300,7 @@ int supervisor_run(struct config *config, const struct supervisor_options *optio
 		return 2;
 	}
 	supervisor->options = options;
+	supervisor->stats_fd = -1;
 	if (supervisor_init(supervisor, config) < 0) {
 		status = 2;
 	} else {

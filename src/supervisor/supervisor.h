@@ -41,6 +41,7 @@ struct listening {
 	struct address asked;   /* as configured */
 	char *given;          /* its name, if it is the service manager's own; NULL: it is limpet's */
 	char *stored;         /* the name that the service manager keeps a copy under; NULL: it keeps none */
+	char *name;           /* configured: the listener's */
 	char *key;            /* LINK_INDEX_WORKERS: the workers' name for it */
 	char *data;           /* what the first worker that asked gave with it */
 };
@@ -55,6 +56,7 @@ struct supervised_slot {
 	struct process *incoming; /* will take over when it is ready; NULL: none */
 	uint32_t generation;
 	unsigned failures;        /* in a row */
+	bool stable;              /* the last one was ready for long: its end is the first failure */
 	bool outdated;            /* to be replaced by a new generation */
 	ev_timer restart_timer;
 };
@@ -84,6 +86,8 @@ struct supervisor {
 	const struct supervisor_options *options;
 	struct config *config;
 	struct stats *stats;
+	int stats_fd;
+	bool stats_kept; /* over an upgrade */
 	struct ev_loop *loop;
 	enum supervisor_state state;
 	unsigned char seed[32];

@@ -32,6 +32,10 @@ def test_shell_script(script):
     check("shellcheck", paths.ROOT / script)
 
 
+def test_completion():
+    check("shellcheck", "-s", "bash", paths.ROOT / "config" / "completion" / "limpet.bash")
+
+
 def test_no_registry_is_named_in_the_lock_of_the_test_packages():
     lock = json.loads((paths.APPS / "package-lock.json").read_text())
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]

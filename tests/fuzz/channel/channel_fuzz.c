@@ -11,6 +11,8 @@
 
 struct run {
 	struct channel *channel;
+	enum protocol protocol;
+	enum flavour flavour;
 	int worker;
 	bool datagrams;
 	bool failed;
@@ -135,6 +137,31 @@ static void send_connection(struct run *run)
 		run->sent++;
 }
 
+/* What was saved is what is restored. */
+static void hand_over(struct run *run)
+{
+	struct channel_image image, again;
+	int fd = dup(channel_fd(run->channel)), fds[CHANNEL_IMAGE_FDS_MAX], error;
+
+	if (channel_save(run->channel, &image) < 0) {
+		REQUIRE(run->failed);
+		close(fd);
+		return;
+	}
+	for (size_t i = 0; i < image.fds_count; i++) {
+		fds[i] = dup(image.fds[i]);
+		image.fds[i] = fds[i];
+	}
+	channel_free(run->channel);
+	run->channel = channel_restore(run->protocol, run->flavour, fd, WINDOW, &events, run, &image, &error);
+	REQUIRE(run->channel && !error);
+	REQUIRE(channel_save(run->channel, &again) == 0);
+	REQUIRE(again.length == image.length && memcmp(again.bytes, image.bytes, again.length) == 0);
+	REQUIRE(again.fds_count == image.fds_count);
+	channel_image_free(&again);
+	channel_image_free(&image);
+}
+
 static void act(struct run *run, uint8_t what)
 {
 	struct address address;
@@ -159,6 +186,9 @@ static void act(struct run *run, uint8_t what)
 			hear(run);
 		run->said_length += (size_t)snprintf(
 		    run->said + run->said_length, 24, "%llu", (unsigned long long)run->number);
+		break;
+	case 'h':
+		hand_over(run);
 		break;
 	case 'e':
 		if (run->worker >= 0)
@@ -196,6 +226,8 @@ void channel_fuzz(
 	REQUIRE(socketpair(AF_UNIX, (datagrams ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC, 0, ends) == 0);
 	run.worker = ends[1];
 	run.datagrams = datagrams;
+	run.protocol = protocol;
+	run.flavour = flavour;
 	run.channel = channel_new(protocol, flavour, ends[0], WINDOW, &events, &run);
 	REQUIRE(run.channel);
 	for (size_t i = 0; i < size; i++) {

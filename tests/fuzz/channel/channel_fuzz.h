@@ -4,6 +4,7 @@
  * The input is what the worker sends. Byte 1 and the one behind it stand for an act instead:
  *   's' the owner sends a connection   'p' probes   'd' drains   'l' answers the latest listen, 'L' with an
  * error 'n' the latest number that the worker heard, in decimal: an answer needs it 'e' the worker ends
+ *   'h' the channel is handed over
  */
 #ifndef LIMPET_TESTS_FUZZ_CHANNEL_FUZZ_H
 #define LIMPET_TESTS_FUZZ_CHANNEL_FUZZ_H

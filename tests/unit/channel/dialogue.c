@@ -1,6 +1,7 @@
 #include "dialogue.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/fd_passing.h"
+
+struct dialogue_points dialogue_points;
 
 static void tell(void *owner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -38,8 +41,10 @@ static void told_listen(void *owner, const struct channel_listen *listen)
 	    address_format(&listen->address, text, sizeof(text)), listen->any_address ? " any" : "",
 	    listen->ipv6_only ? " v6only" : "", listen->index, listen->backlog,
 	    listen->data ? listen->data : "none");
+	dialogue->in_event = true;
 	if (dialogue->on_listen)
 		dialogue->on_listen(dialogue, listen);
+	dialogue->in_event = false;
 }
 
 static void told_listening(void *owner, const char *key)
@@ -62,8 +67,10 @@ static void told_acknowledged(void *owner, uint32_t id)
 	struct dialogue *dialogue = owner;
 
 	tell(owner, "acknowledged %u", id);
+	dialogue->in_event = true;
 	if (dialogue->on_acknowledged)
 		dialogue->on_acknowledged(dialogue, id);
+	dialogue->in_event = false;
 }
 
 static void told_refused(void *owner, uint32_t id)
@@ -104,6 +111,98 @@ static const struct channel_events events = {
     .failed = told_failed,
 };
 
+int open_fds(void)
+{
+	DIR *entries = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(entries);
+	while (readdir(entries))
+		count++;
+	closedir(entries);
+	return count;
+}
+
+struct channel *dialogue_restore(
+    struct dialogue *dialogue, int fd, unsigned window, const struct channel_image *image, int *error)
+{
+	return channel_restore(
+	    dialogue->protocol, dialogue->flavour, fd, window, &events, dialogue, image, error);
+}
+
+struct channel_image image_with_fds(const struct channel_image *image, int *fds)
+{
+	struct channel_image copy = *image;
+
+	copy.fds = fds;
+	for (size_t i = 0; i < image->fds_count; i++) {
+		fds[i] = fcntl(image->fds[i], F_DUPFD_CLOEXEC, 0);
+		assert_true(fds[i] >= 0);
+	}
+	return copy;
+}
+
+void dialogue_hand_over(struct dialogue *dialogue, unsigned window)
+{
+	int fd = fcntl(channel_fd(dialogue->channel), F_DUPFD_CLOEXEC, 0);
+	int fds[CHANNEL_IMAGE_FDS_MAX], error = -1;
+	size_t told = strlen(dialogue->events);
+	struct channel_image image, passed, again;
+
+	if (channel_save(dialogue->channel, &image) == -EPIPE) {
+		/* It has failed. */
+		close(fd);
+		return;
+	}
+	assert_in_range(image.length, 1, CHANNEL_IMAGE_BYTES_MAX);
+	assert_in_range(image.fds_count, 0, CHANNEL_IMAGE_FDS_MAX);
+	passed = image_with_fds(&image, fds);
+	channel_free(dialogue->channel);
+	dialogue->channel = dialogue_restore(dialogue, fd, window, &passed, &error);
+	assert_int_equal(error, 0);
+	assert_non_null(dialogue->channel);
+	assert_int_equal(channel_fd(dialogue->channel), fd);
+	assert_int_equal(channel_save(dialogue->channel, &again), 0);
+	assert_int_equal(again.length, image.length);
+	assert_memory_equal(again.bytes, image.bytes, image.length);
+	assert_int_equal(again.fds_count, image.fds_count);
+	assert_int_equal(strlen(dialogue->events), told);
+	channel_image_free(&again);
+	channel_image_free(&image);
+}
+
+/* From here on, `always` is now and then: a long dialogue would take too long. */
+#define POINTS_MANY 4000
+
+/* A point, or so many of which only the last one counts. True if the channel changed hands. */
+static bool pass_points(struct dialogue *dialogue, size_t count)
+{
+	unsigned before = dialogue_points.passed;
+	bool now;
+
+	if (dialogue->in_event)
+		return false;
+	now = before < POINTS_MANY || before / POINTS_MANY != (before + count) / POINTS_MANY;
+
+	dialogue_points.passed += (unsigned)count;
+	now = dialogue_points.always ? now : dialogue_points.passed == dialogue_points.hand_over_at;
+	if (now)
+		dialogue_hand_over(dialogue, dialogue->window);
+	return now;
+}
+
+/* How much the worker sends up to the next point where the channel changes hands. */
+static size_t next_piece(const struct dialogue *dialogue, size_t length)
+{
+	unsigned ahead = dialogue_points.hand_over_at - dialogue_points.passed;
+
+	if (dialogue->datagrams)
+		return length;
+	if (dialogue_points.always)
+		return dialogue_points.passed < POINTS_MANY ? length / 2000 + 1 : length;
+	return dialogue_points.hand_over_at > dialogue_points.passed && ahead < length ? ahead : length;
+}
+
 void dialogue_open(struct dialogue *dialogue, enum protocol protocol, enum flavour flavour, unsigned window)
 {
 	int type = protocol == PROTOCOL_LIMPET ? SOCK_SEQPACKET : SOCK_STREAM;
@@ -111,12 +210,19 @@ void dialogue_open(struct dialogue *dialogue, enum protocol protocol, enum flavo
 
 	memset(dialogue, 0, sizeof(*dialogue));
 	dialogue->heard_fd = dialogue->next_fd = -1;
+	dialogue->protocol = protocol;
+	dialogue->flavour = flavour;
+	dialogue->window = window;
+	if (getenv("HAND_OVER"))
+		dialogue_points.always = true;
+	dialogue_points.passed = 0;
 	dialogue->datagrams = type == SOCK_SEQPACKET;
 	assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 0);
 	dialogue->worker = ends[1];
 	dialogue->channel = channel_new(protocol, flavour, ends[0], window, &events, dialogue);
 	assert_non_null(dialogue->channel);
 	assert_int_equal(channel_fd(dialogue->channel), ends[0]);
+	pass_points(dialogue, 1);
 }
 
 static void close_fd(int *fd)
@@ -152,7 +258,7 @@ void worker_sends(struct dialogue *dialogue, const void *bytes, size_t length, i
 	const char *at = bytes;
 
 	while (length) {
-		ssize_t sent = fd_send(dialogue->worker, at, length, fd);
+		ssize_t sent = fd_send(dialogue->worker, at, next_piece(dialogue, length), fd);
 
 		if (sent == -EAGAIN) {
 			channel_readable(dialogue->channel);
@@ -163,6 +269,11 @@ void worker_sends(struct dialogue *dialogue, const void *bytes, size_t length, i
 		fd = -1;
 		at += sent;
 		length -= (size_t)sent;
+		/* Before it is read, and afterwards. */
+		if (pass_points(dialogue, dialogue->datagrams ? 1 : (size_t)sent)) {
+			channel_readable(dialogue->channel);
+			dialogue_hand_over(dialogue, dialogue->window);
+		}
 	}
 	channel_readable(dialogue->channel);
 }
@@ -186,16 +297,20 @@ void worker_says(struct dialogue *dialogue, const char *format, ...)
 static bool hear_more(struct dialogue *dialogue)
 {
 	ssize_t length;
+	int fd;
 
 	if (dialogue->datagrams && dialogue->heard_length)
 		return false;
 	if (channel_wants_write(dialogue->channel))
 		channel_writable(dialogue->channel);
-	assert_int_equal(dialogue->next_fd, -1);
 	length = fd_receive(dialogue->worker, dialogue->heard + dialogue->heard_length,
-	    sizeof(dialogue->heard) - dialogue->heard_length - 1, &dialogue->next_fd, NULL);
+	    sizeof(dialogue->heard) - dialogue->heard_length - 1, &fd, NULL);
 	if (length <= 0)
 		return false;
+	if (fd >= 0) {
+		assert_int_equal(dialogue->next_fd, -1);
+		dialogue->next_fd = fd;
+	}
 	dialogue->heard_length += (size_t)length;
 	if (dialogue->datagrams)
 		dialogue->heard[dialogue->heard_length++] = '\n';
@@ -251,6 +366,7 @@ static void hear_this(struct dialogue *dialogue, const char *pattern, bool with_
 	assert_int_equal(dialogue->heard_fd >= 0, with_fd);
 	if (with_fd)
 		assert_true(fcntl(dialogue->heard_fd, F_GETFD) >= 0);
+	pass_points(dialogue, 1);
 }
 
 void worker_hears(struct dialogue *dialogue, const char *pattern)
@@ -298,5 +414,6 @@ int owner_sends(struct dialogue *dialogue, uint32_t id, const char *server_key)
 	result = channel_send_connection(dialogue->channel, &connection);
 	close(ends[0]);
 	close(ends[1]);
+	pass_points(dialogue, 1);
 	return result;
 }

@@ -15,6 +15,9 @@
 
 struct dialogue {
 	struct channel *channel;
+	enum protocol protocol;
+	enum flavour flavour;
+	unsigned window;
 	int worker; /* -1: closed */
 	bool datagrams;
 	char events[65536]; /* what the channel told its owner since last asked: "ready; acknowledged 3" */
@@ -24,6 +27,7 @@ struct dialogue {
 	int next_fd;  /* came with the last line of heard */
 	uint64_t number;
 	uint64_t request; /* of the last listen event */
+	bool in_event;    /* where the channel cannot change hands */
 	/* What the owner does in an event; NULL: nothing. */
 	void (*on_listen)(struct dialogue *dialogue, const struct channel_listen *listen);
 	void (*on_acknowledged)(struct dialogue *dialogue, uint32_t id);
@@ -35,12 +39,34 @@ struct dialogue {
 #define ACK "{\"cmd\":\"NODE_HANDLE_ACK\"}"
 #define NACK "{\"cmd\":\"NODE_HANDLE_NACK\"}"
 
+/* Where the channel changes hands: it is saved, freed, and restored. A point is each byte that the worker
+ * sends (each datagram), each message that it reads, and each connection sent. With the environment variable
+ * HAND_OVER set, each point of every dialogue is one. */
+extern struct dialogue_points {
+	unsigned passed;
+	unsigned hand_over_at; /* the n-th one of the dialogue; 0: none */
+	bool always;
+} dialogue_points;
+
+/* Saves, frees and restores the channel. Whatever it knows has to be the same again. */
+void dialogue_hand_over(struct dialogue *dialogue, unsigned window);
+
+/* channel_restore() for the dialogue's protocol. */
+struct channel *dialogue_restore(
+    struct dialogue *dialogue, int fd, unsigned window, const struct channel_image *image, int *error);
+
+/* Copies the fds, which are borrowed from a channel. The bytes stay where they are. */
+struct channel_image image_with_fds(const struct channel_image *image, int *fds);
+
 void dialogue_open(struct dialogue *dialogue, enum protocol protocol, enum flavour flavour, unsigned window);
 void dialogue_close(struct dialogue *dialogue);
 
 /* Opens a Node dialogue, and has the worker answer the first probe. */
 void dialogue_open_in_step(
     struct dialogue *dialogue, enum protocol protocol, enum flavour flavour, unsigned window);
+
+/* How many fds this process has. */
+int open_fds(void);
 
 /* The worker sends a line (its '\n' is added) or datagram, and the channel reads it. */
 void worker_says(struct dialogue *dialogue, const char *format, ...) __attribute__((format(printf, 2, 3)));

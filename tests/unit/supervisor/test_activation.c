@@ -278,28 +278,27 @@ static void test_stored_stay_with_the_manager_when_the_start_fails(void **state)
 static void test_names(void **state)
 {
 	static const struct {
-		const char *asked, *pool, *key, *name;
+		const char *kind, *first, *second, *name;
 	} cases[] = {
-	    {"127.0.0.1:80", NULL, NULL, "limpet-stored/listener/127.0.0.1%3A80"},
-	    {"[::]:0", NULL, NULL, "limpet-stored/listener/[%3A%3A]%3A0"},
-	    {"unix:/run/a b.sock", NULL, NULL, "limpet-stored/listener/unix%3A/run/a%20b.sock"},
-	    {"[::]:80", "chat", "null:80:4::0", "limpet-stored/pool/chat/null%3A80%3A4%3A%3A0"},
-	    {"[::]:80", "chat", "a\nFDSTORE=1\x7f\xff%", "limpet-stored/pool/chat/a%0AFDSTORE%3D1%7F%FF%25"},
-	    {"[::]:80", "a-b", "", "limpet-stored/pool/a-b/"},
+	    {"listener", "web", "127.0.0.1:80", "limpet-stored/listener/web/127.0.0.1%3A80"},
+	    {"listener", "a_b.c-d", "[::]:0", "limpet-stored/listener/a_b.c-d/[%3A%3A]%3A0"},
+	    {"listener", "web", "unix:/run/a b.sock", "limpet-stored/listener/web/unix%3A/run/a%20b.sock"},
+	    {"pool", "chat", "null:80:4::0", "limpet-stored/pool/chat/null%3A80%3A4%3A%3A0"},
+	    {"pool", "chat", "a\nFDSTORE=1\x7f\xff%", "limpet-stored/pool/chat/a%0AFDSTORE%3D1%7F%FF%25"},
+	    {"pool", "a/b", "c/d", "limpet-stored/pool/a%2Fb/c/d"},
+	    {"pool", "a-b", "", "limpet-stored/pool/a-b/"},
 	};
 	char name[ACTIVATION_NAME_MAX + 1], key[512];
-	struct address asked;
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		assert_int_equal(address_parse(&asked, cases[i].asked, NULL), 0);
-		assert_true(activation_name(name, &asked, cases[i].pool, cases[i].key));
+		assert_true(activation_name(name, cases[i].kind, cases[i].first, cases[i].second));
 		assert_string_equal(name, cases[i].name);
 	}
 	memset(key, ':', sizeof(key) - 1);
 	key[sizeof(key) - 1] = '\0';
-	assert_false(activation_name(name, &asked, "chat", key));
+	assert_false(activation_name(name, "pool", "chat", key));
 	key[70] = '\0';
-	assert_true(activation_name(name, &asked, "chat", key));
+	assert_true(activation_name(name, "pool", "chat", key));
 	assert_in_range(strlen(name), 230, ACTIVATION_NAME_MAX);
 }
 
