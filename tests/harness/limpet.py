@@ -32,17 +32,19 @@ class Limpet:
     config     a dict that is written to a file and given with -c
     arguments  more of them, before the command
     env        added to the environment
+    control    the control socket's path, if it is to be a certain one
+    wrapper    a command that executes limpet, with its arguments (a list)
     """
 
     def __init__(self, directory, command=None, *, listen=(), sticky=(), workers=None, protocol=None, config=None,
-                 arguments=(), env=(), cwd=None):
+                 arguments=(), env=(), cwd=None, wrapper=(), control=None):
         self.directory = pathlib.Path(directory)
         self.mark = uuid.uuid4().hex
-        self.control = self.directory / f"control-{self.mark[:6]}.sock"
+        self.control = control or self.directory / f"control-{self.mark[:6]}.sock"
         self.lines = []
         self._changed = threading.Condition()
         self.config_file = None
-        self.arguments = [str(paths.limpet()), "--control", str(self.control)]
+        self.arguments = [*map(str, wrapper), str(paths.limpet()), "--control", str(self.control)]
         if config is not None:
             self.config_file = self.directory / f"limpet-{self.mark[:6]}.json"
             self.write_config(config)
