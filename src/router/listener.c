@@ -170,7 +170,6 @@ struct listener *listener_new(struct router *router, struct router_pool *pool, c
 	listener->watch.fd = fd;
 	listener->watch.callback = on_acceptable;
 	listener->needs_head = sticky_needs_head(config->sticky, config->sticky_count);
-	listener->trusts = config->trusted_proxies_count > 0;
 	TAILQ_INIT(&listener->reading);
 	ev_timer_init(&listener->head_timer, connection_head_timer, 0., 0.);
 	listener->head_timer.data = listener;

@@ -40,7 +40,6 @@ struct listener {
 	bool for_workers;      /* opened because workers asked: served only by those that listen on it */
 	bool accepting;
 	bool needs_head;
-	bool trusts;           /* trusted_proxies is not empty */
 	bool warned;           /* about TLS or HTTP/2 */
 	unsigned waiting;      /* connections not yet handed off */
 	struct connection_list reading; /* request heads under way, oldest first: deadlines are in order */

@@ -239,8 +239,9 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct process *process = timer->data;
 
 	if (process->last_signal == 0) {
-		log_warning("%s (pid %d) still has connections after drain_timeout: it is ended", process->name,
-		    (int)process->pid);
+		log_warning("%s (pid %d) %s: it is ended", process->name, (int)process->pid,
+		    process->lost ? "has closed its channel, and has not ended in kill_timeout"
+				  : "still has connections after drain_timeout");
 		process_end(process, process->kill_timeout);
 		return;
 	}
@@ -343,9 +344,10 @@ void process_lost(struct process *process, const char *why)
 {
 	if (process->leaving || process->draining || process->last_signal)
 		return;
-	log_warning("%s (pid %d): its channel is lost: %s; it is ended after kill_timeout unless it ends by itself",
-	    process->name, (int)process->pid, why);
+	/* As a rule its exit follows at once, and says more. */
+	log_debug("%s (pid %d): its channel is lost: %s", process->name, (int)process->pid, why);
 	process->leaving = true;
+	process->lost = true;
 	arm_end_timer(process, process->kill_timeout);
 }
 

@@ -29,6 +29,7 @@ struct process {
 	bool ready;
 	double ready_since;
 	bool leaving;         /* it ends by itself when its last connection does */
+	bool lost;            /* its channel is over; its exit should follow */
 	bool draining;        /* the router was told to drain it */
 	unsigned listens_refused;
 	int last_signal;      /* 0, SIGTERM or SIGKILL: what we sent */

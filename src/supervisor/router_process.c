@@ -400,9 +400,26 @@ static void replay(struct supervisor *supervisor)
 
 /* ---- life ---- */
 
+static void start_later(struct supervisor *supervisor);
+
+/* Without a router nobody is served: tried until it works. */
+static void start_crashed(struct supervisor *supervisor)
+{
+	if (router_start(supervisor) < 0 && !supervisor->router)
+		start_later(supervisor);
+}
+
 static void on_router_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	router_start(timer->data);
+	start_crashed(timer->data);
+}
+
+static void start_later(struct supervisor *supervisor)
+{
+	ev_timer_stop(supervisor->loop, &supervisor->router_timer);
+	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
+	supervisor->router_timer.data = supervisor;
+	ev_timer_start(supervisor->loop, &supervisor->router_timer);
 }
 
 static void drop_link(struct router_process *router)
@@ -432,13 +449,10 @@ static void replace_crashed(struct supervisor *supervisor, double lived)
 {
 	if (lived >= ROUTER_STABLE)
 		supervisor->router_failures = 0;
-	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS) {
-		router_start(supervisor);
-		return;
-	}
-	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
-	supervisor->router_timer.data = supervisor;
-	ev_timer_start(supervisor->loop, &supervisor->router_timer);
+	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS)
+		start_crashed(supervisor);
+	else
+		start_later(supervisor);
 }
 
 static void log_crash(const struct router_process *router, int status)
@@ -496,6 +510,7 @@ static void dismiss(struct supervisor *supervisor, int succession)
 	link_message_init(&message, LINK_SUCCEED);
 	send_to(supervisor->former, &message, succession);
 	close(succession);
+	ev_timer_stop(supervisor->loop, &supervisor->former_timer);
 	ev_timer_init(&supervisor->former_timer, on_former_timer, SUCCESSION_SECONDS, 0.);
 	supervisor->former_timer.data = supervisor;
 	ev_timer_start(supervisor->loop, &supervisor->former_timer);
@@ -539,6 +554,8 @@ int router_start(struct supervisor *supervisor)
 	struct router_process *router;
 	pid_t pid, parent = getpid();
 
+	/* A reload does not wait for the delay after a crash. */
+	ev_timer_stop(supervisor->loop, &supervisor->router_timer);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0)
 		return start_failed("cannot make its link", errno);
 	if (succeeds && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, succession) < 0) {

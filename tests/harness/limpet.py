@@ -178,6 +178,9 @@ class Limpet:
         assert not check or done.returncode == 0, f"limpetctl {arguments}: {done.returncode}: {done.stderr}"
         return done.stdout if check else done
 
+    def status(self):
+        return json.loads(self.ctl("-j", "status"))
+
     # Its end.
 
     def wait(self, seconds=15.0):
