@@ -22,7 +22,6 @@
 #define CHUNKS_MAX ((1u << INDEX_BITS) / CONNECTION_CHUNK)
 
 #define LINGER_SECONDS 1.0
-#define LINGERING_MAX 1024
 
 /* ---- the table ---- */
 
@@ -217,7 +216,7 @@ static void linger(struct connection *connection, enum connection_state state)
 
 	unlist(connection);
 	stop_waiting(connection);
-	if (router->lingering_count >= LINGERING_MAX ||
+	if (router->lingering_count >= CONNECTION_LINGERING_MAX ||
 	    poller_set(&router->poller, &connection->watch, EPOLLIN) < 0) {
 		destroy(connection);
 		return;
@@ -250,13 +249,18 @@ static void answer(struct connection *connection)
 	linger(connection, CONNECTION_LINGERING);
 }
 
-/* The listener reads no heads, so what the client speaks is unknown: only HTTP gets an HTTP answer. */
+/* Not every listener reads heads, and not every client that it lets through speaks HTTP: only HTTP gets an HTTP answer. */
 static void answer_if_http(struct connection *connection)
 {
 	struct router *router = connection->router;
 	struct request_head head;
-	ssize_t length = recv(connection->fd, router->buffer, sizeof(router->buffer), MSG_PEEK | MSG_DONTWAIT);
+	ssize_t length;
 
+	if (connection_make_ready(connection) < 0) {
+		destroy(connection);
+		return;
+	}
+	length = recv(connection->fd, router->buffer, sizeof(router->buffer), MSG_PEEK | MSG_DONTWAIT);
 	if (length < 0 && errno == EAGAIN) {
 		linger(connection, CONNECTION_ANSWERING);
 		return;
@@ -270,6 +274,11 @@ static void answer_if_http(struct connection *connection)
 		}
 	}
 	destroy(connection);
+}
+
+static bool is_about_the_head(enum close_reason reason)
+{
+	return reason == CLOSE_HEAD_INVALID || reason == CLOSE_HEAD_TIMEOUT || reason == CLOSE_HEAD_TOO_LARGE;
 }
 
 void connection_close(struct connection *connection, enum close_reason reason)
@@ -288,7 +297,7 @@ void connection_close(struct connection *connection, enum close_reason reason)
 		return;
 	}
 	connection->answer = reason;
-	if (connection->peeked)
+	if (is_about_the_head(reason))
 		answer(connection);
 	else
 		answer_if_http(connection);
@@ -409,6 +418,16 @@ static void read_head(struct connection *connection, const char *bytes, size_t l
 	}
 }
 
+/* Could the request head say more of the key? With keys by address only behind a trusted proxy. */
+static bool head_decides(const struct connection *connection, const struct proxy_header *proxy)
+{
+	const struct listener *listener = connection->listener;
+
+	if (proxy && proxy->local)
+		return listener->needs_head; /* the proxy's own connection */
+	return listener->needs_head || is_trusted(listener->config, proxy ? &proxy->source : &connection->peer);
+}
+
 /* Looks at what the client sent so far. All of it is peeked again each time: nothing is kept, nothing is consumed. */
 static void read_on(struct connection *connection, bool woken)
 {
@@ -435,8 +454,7 @@ static void read_on(struct connection *connection, bool woken)
 	if (listener->config->proxy_protocol) {
 		if (!read_proxy(connection, router->buffer, length, &proxy))
 			return;
-		/* A proxy may stand behind the proxy: then its head says who the client is. */
-		if (!listener->needs_head && (proxy.local || !is_trusted(listener->config, &proxy.source))) {
+		if (!head_decides(connection, &proxy)) {
 			leave_reading(connection);
 			route(connection, &proxy, NULL);
 			return;
@@ -483,13 +501,21 @@ static void arm_head_timer(struct listener *listener)
 	ev_timer_start(loop, &listener->head_timer);
 }
 
+static enum close_reason what_is_late(const struct connection *connection)
+{
+	if (connection->peeked == connection->proxy_length)
+		return CLOSE_HEAD_EMPTY; /* a spare connection, of a browser or of a proxy for one */
+	return connection->listener->config->proxy_protocol && !connection->proxy_length ? CLOSE_PROXY_INVALID
+											 : CLOSE_HEAD_TIMEOUT;
+}
+
 void connection_head_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct listener *listener = timer->data;
 	struct connection *first;
 
 	while ((first = TAILQ_FIRST(&listener->reading)) && first->deadline <= ev_now(loop))
-		connection_close(first, first->peeked ? CLOSE_HEAD_TIMEOUT : CLOSE_HEAD_EMPTY);
+		connection_close(first, what_is_late(first));
 	arm_head_timer(listener);
 }
 
@@ -538,13 +564,28 @@ static bool within_limits(struct connection *connection, enum close_reason *reas
 	return true;
 }
 
+void connections_evict_slow(struct router *router, double seconds, unsigned most)
+{
+	double now = ev_now(router->loop);
+	struct listener *listener;
+
+	TAILQ_FOREACH (listener, &router->listeners, entry) {
+		double timeout = (double)listener->config->head_timeout / 1000;
+		struct connection *oldest;
+
+		for (unsigned i = 0; i < most && (oldest = TAILQ_FIRST(&listener->reading)); i++) {
+			if (oldest->deadline - timeout > now - seconds)
+				break;
+			connection_close(oldest, CLOSE_EVICTED);
+		}
+	}
+}
+
 static void start_reading(struct connection *connection, double deadline)
 {
 	struct listener *listener = connection->listener;
 
-	const struct listener_config *config = listener->config;
-
-	if (!listener->needs_head && !config->proxy_protocol && !is_trusted(config, &connection->peer)) {
+	if (!listener->config->proxy_protocol && !head_decides(connection, NULL)) {
 		route(connection, NULL, NULL);
 		return;
 	}

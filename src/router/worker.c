@@ -17,21 +17,33 @@
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
 
+static void tell_supervisor(struct worker *worker, const struct link_message *message)
+{
+	if (!worker->gone)
+		router_tell(worker->router, message);
+}
+
 static void tell(struct worker *worker, enum link_type type)
 {
 	struct link_message message;
 
 	link_message_init(&message, type);
 	message.worker = worker->id;
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void update_watch(struct worker *worker)
 {
 	uint32_t events = 0;
 
-	if (!worker->lost && worker->channel)
-		events = EPOLLIN | (channel_wants_write(worker->channel) ? EPOLLOUT : 0u);
+	if (!worker->lost && worker->channel) {
+		events = channel_wants_write(worker->channel) ? EPOLLOUT : 0u;
+		/* One that says more than the supervisor can take in waits, instead of filling the link for all. */
+		if (link_is_congested(worker->router->link))
+			worker->router->congested = true;
+		else
+			events |= EPOLLIN;
+	}
 	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
@@ -131,7 +143,7 @@ static void on_listen(void *owner, const struct channel_listen *listen)
 		message.has_data = true;
 		memcpy(message.data, listen->data, strlen(listen->data));
 	}
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void on_listening(void *owner, const char *key)
@@ -146,7 +158,7 @@ static void on_listening(void *owner, const char *key)
 	link_message_init(&message, LINK_LISTENING);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 	if (worker->ready)
 		slot_flush(worker->slot);
 }
@@ -162,7 +174,7 @@ static void on_closed_server(void *owner, const char *key)
 	link_message_init(&message, LINK_UNLISTEN);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void on_ready(void *owner)
@@ -257,7 +269,7 @@ static void lose(struct worker *worker, int error, const char *reason)
 	message.worker = worker->id;
 	message.error = error;
 	strncpy(message.key, reason, CHANNEL_KEY_MAX);
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 	slot_down(worker->slot, worker);
 }
 
@@ -295,11 +307,22 @@ static void on_event(struct poller_watch *watch, uint32_t revents)
 
 	if (revents & EPOLLOUT)
 		channel_writable(worker->channel);
-	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT))
+	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT) && !link_is_congested(worker->router->link))
 		read_channel(worker);
 	if (worker->slot->worker == worker)
 		slot_flush(worker->slot);
 	update_watch(worker);
+}
+
+void workers_resume(struct router *router)
+{
+	struct worker *worker;
+
+	if (!router->congested || link_is_congested(router->link))
+		return;
+	router->congested = false;
+	TAILQ_FOREACH (worker, &router->workers, entry)
+		update_watch(worker);
 }
 
 /* ---- hand-off ---- */
@@ -515,6 +538,7 @@ void worker_gone(struct worker *worker)
 {
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
+	worker->gone = true;
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
 	worker->lost = true;

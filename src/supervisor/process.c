@@ -437,7 +437,7 @@ static struct process *launch(struct supervised_slot *slot)
 	const struct pool_config *pool = slot->pool->config;
 	struct supervisor *supervisor = slot->pool->supervisor;
 	int type = pool->protocol == PROTOCOL_LIMPET ? SOCK_SEQPACKET : SOCK_STREAM;
-	struct spawn spawn = {.pool = pool, .slot = slot->name};
+	struct spawn spawn = {.pool = pool, .slot = slot->name, .nofile = &supervisor->nofile};
 	struct process *process;
 	const char *what;
 	int ends[2];

@@ -31,6 +31,7 @@ struct process {
 	bool leaving;         /* it ends by itself when its last connection does */
 	bool lost;            /* its channel is over; its exit should follow */
 	bool draining;        /* the router was told to drain it */
+	unsigned listens_refused;
 	int last_signal;      /* 0, SIGTERM or SIGKILL: what we sent */
 	double drain_timeout; /* seconds */
 	double kill_timeout;

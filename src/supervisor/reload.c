@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
@@ -56,6 +57,8 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
 {
 	if (strcmp(old->control ? old->control : "", new->control ? new->control : "") != 0)
 		log_warning("reload: \"control\" has changed; that takes effect at the next start");
+	if (old->control_mode.bits != new->control_mode.bits)
+		log_warning("reload: \"control_mode\" has changed; that takes effect at the next start");
 	if (strcmp(old->hash_secret ? old->hash_secret : "", new->hash_secret ? new->hash_secret : "") != 0)
 		log_warning("reload: \"hash_secret\" has changed; that takes effect at the next start");
 }
@@ -79,6 +82,7 @@ static int reload_now(struct supervisor *supervisor)
 		return result;
 	}
 	warn_of_fixed(old, config);
+	file_limit_check(config);
 	supervisor->config = config;
 	listeners_commit(supervisor, config);
 	log_configure("limpet", config->log_level, config->log_format);

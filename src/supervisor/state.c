@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "supervisor/control.h"
 #include "supervisor/process.h"
 #include "supervisor/readiness.h"
 
@@ -120,8 +121,9 @@ json_t *state_make(struct supervisor *supervisor)
 		json_array_append_new(processes, make_process(process));
 	if (supervisor->router && supervisor->router->link)
 		router = json_pack("{s:i, s:i}", "pid", (int)supervisor->router->pid, "fd", link_fd(supervisor->router->link));
-	return json_pack("{s:i, s:i, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:b, s:i, s:o}", "version",
-	    STATE_VERSION, "link", LINK_VERSION, "seed", make_seed(supervisor), "started", supervisor->started, "was_ready",
+	return json_pack("{s:i, s:i, s:{s:i}, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:b, s:i, s:o}", "version",
+	    STATE_VERSION, "link", LINK_VERSION, "control", "fd", control_fd(supervisor), "seed", make_seed(supervisor),
+	    "started", supervisor->started, "was_ready",
 	    supervisor->was_ready, "next_worker", (json_int_t)supervisor->next_worker, "next_listening",
 	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "slots", slots,
 	    "processes", processes, "inherited", make_inherited(supervisor), "told_ready", readiness_told(supervisor),
@@ -189,6 +191,9 @@ void state_each_fd(const json_t *state, void (*callback)(int fd))
 	each_fd_in(json_object_get(state, "processes"), callback);
 	each_fd_in(json_object_get(state, "inherited"), callback);
 	if (json_is_integer(fd))
+		callback((int)json_integer_value(fd));
+	fd = json_object_get(json_object_get(state, "control"), "fd");
+	if (json_is_integer(fd) && json_integer_value(fd) >= 0)
 		callback((int)json_integer_value(fd));
 	callback((int)json_integer_value(json_object_get(state, "stats")));
 }

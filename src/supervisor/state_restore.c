@@ -289,6 +289,7 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 	supervisor->was_ready = boolean(state, "was_ready");
 	supervisor->next_worker = (uint32_t)integer(state, "next_worker");
 	supervisor->next_listening = (uint32_t)integer(state, "next_listening");
+	supervisor->former_control = socket_of(json_object_get(state, "control"));
 	restore_counters(supervisor, state);
 	result = restore_seed(supervisor, state);
 	if (!result)

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "supervisor/control.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
@@ -154,6 +155,7 @@ static void watch_signals(struct supervisor *supervisor)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that cannot grow must not stop the service */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		ev_signal_init(&supervisor->signals[i], on_signal, numbers[i]);
 		supervisor->signals[i].data = supervisor;
@@ -239,13 +241,18 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
+	supervisor->former_control = -1;
+	file_limit_raise(&supervisor->nofile);
+	file_limit_check(config);
 	notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"));
 	result = state ? resume(supervisor, state, &told_ready) : begin(supervisor);
 	if (!result)
 		result = readiness_open(supervisor, told_ready);
-	if (!result)
-		result = control_open(supervisor);
 	if (result)
+		return result;
+	result = control_open(supervisor, supervisor->former_control);
+	/* An upgrade goes on without it: clients are served. */
+	if (result && !state)
 		return result;
 	watch_signals(supervisor);
 	release_signals();

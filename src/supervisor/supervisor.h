@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "config/config.h"
@@ -102,12 +103,15 @@ struct supervisor {
 	ev_timer router_timer;         /* before a crashed router is started again */
 	ev_timer former_timer;         /* the longest that a succession may take */
 	unsigned router_failures;
+	bool sandbox_known;            /* what it lacks has been said */
 	ev_timer idle_timer;
 	bool reload_wanted;            /* came during a succession */
 	struct control *control;
 	struct notify notify;
 	struct activation activation;
 	struct readiness *readiness;
+	int former_control;            /* the control socket that the binary before an upgrade left; -1: none */
+	struct rlimit nofile; /* limpet's limit of open files before it was raised, for workers */
 	ev_signal signals[6];
 	double started;
 	bool was_ready;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/router_process.h"
 #include "supervisor/state.h"
 
@@ -101,8 +102,10 @@ static void execute(struct supervisor *supervisor)
 	state_each_fd(state, keep_open);
 	log_info("upgrade: %s takes over", program);
 	hold_signals(SIG_BLOCK);
+	setrlimit(RLIMIT_NOFILE, &supervisor->nofile); /* its workers are to get the same again */
 	execv(program, supervisor->options->argv);
 	error = errno;
+	file_limit_raise(&supervisor->nofile);
 	hold_signals(SIG_UNBLOCK);
 	state_each_fd(state, keep_closed);
 	unsetenv(UPGRADE_ENVIRONMENT);

@@ -209,7 +209,7 @@ class Limpet:
         self._reader.join(5)
         assert status is not None, f"limpet did not end within {seconds} s; log:\n{self.text()}"
         assert not left, f"processes left behind: {left}; log:\n{self.text()}"
-        for sign in ("Sanitizer", "runtime error:"):
+        for sign in ("Sanitizer", "runtime error:", "Bad system call"):
             assert sign not in self.text(), f"{sign}; log:\n{self.text()}"
         if expected is not None:
             assert status == expected, f"limpet ended with {status}; log:\n{self.text()}"
