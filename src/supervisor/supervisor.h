@@ -107,6 +107,9 @@ struct supervisor {
 	ev_timer idle_timer;
 	bool reload_wanted;            /* came during a succession */
 	struct control *control;
+	struct notify notify;
+	struct activation activation;
+	struct readiness *readiness;
 	int former_control;            /* the control socket that the binary before an upgrade left; -1: none */
 	struct rlimit nofile; /* limpet's limit of open files before it was raised, for workers */
 	struct notify notify;
