@@ -127,8 +127,8 @@ static json_t *status(struct supervisor *supervisor)
 		    json_integer((json_int_t)stats_get(supervisor->stats, (enum counter)i)));
 	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
 	    "router_pid", supervisor->router ? (int)supervisor->router->pid : 0, "state", states[supervisor->state], "uptime",
-	    ev_now(supervisor->loop) - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners", status_of_listeners(supervisor), "pools",
-	    status_of_pools(supervisor), "counters", counters);
+	    ev_now(supervisor->loop) - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners",
+	    status_of_listeners(supervisor), "pools", status_of_pools(supervisor), "counters", counters);
 }
 
 static json_t *refusal(const char *why)

@@ -388,6 +388,28 @@ static int open_for_workers(struct listening *listening, const struct link_messa
 	return result;
 }
 
+/* The router, which passes on what workers ask for, reads what clients send: it is not believed. */
+static bool may_be_asked(const struct link_message *asked)
+{
+	const struct address *address = &asked->address;
+	socklen_t length = address->length;
+
+	if (asked->socket_type != SOCK_STREAM && asked->socket_type != SOCK_DGRAM)
+		return false;
+	switch (address_family(address)) {
+	case AF_INET:
+		return length == sizeof(struct sockaddr_in);
+	case AF_INET6:
+		return length == sizeof(struct sockaddr_in6);
+	case AF_UNIX:
+		/* A path is used as a string, too. */
+		return length > offsetof(struct sockaddr_un, sun_path) && length <= sizeof(struct sockaddr_un) &&
+		       strnlen(address->un.sun_path, sizeof(address->un.sun_path)) < sizeof(address->un.sun_path);
+	default:
+		return false;
+	}
+}
+
 int listeners_ask(struct supervised_pool *pool, const struct link_message *asked, struct listening **answer)
 {
 	struct listening *listening = listeners_find_key(pool, asked->key);
@@ -396,6 +418,8 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *asked
 	*answer = listening;
 	if (listening)
 		return 0;
+	if (!may_be_asked(asked))
+		return EINVAL;
 	if (count_of_pool(pool) >= LISTENINGS_PER_POOL_MAX)
 		return EMFILE;
 	listening = listening_new(pool->supervisor, pool, LINK_INDEX_WORKERS);

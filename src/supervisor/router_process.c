@@ -235,7 +235,8 @@ static void kill_router(struct router_process *router, const char *why)
 
 static void on_idle(struct router_process *router)
 {
-	if (router == router->supervisor->router)
+	/* Only the answer to LINK_STOP counts: the router is not trusted to end the workers. */
+	if (router == router->supervisor->router && router->supervisor->state == SUPERVISOR_DRAINING)
 		supervisor_drain_workers(router->supervisor);
 }
 

@@ -245,14 +245,16 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 	file_limit_raise(&supervisor->nofile);
 	file_limit_check(config);
 	notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"));
-	result = state ? resume(supervisor, state, &told_ready) : begin(supervisor);
+	result = state ? resume(supervisor, state, &told_ready) : control_open(supervisor, -1);
+	if (result)
+		return result;
+	if (state)
+		control_open(supervisor, supervisor->former_control); /* without it clients are served all the same */
+	else
+		result = begin(supervisor);
 	if (!result)
 		result = readiness_open(supervisor, told_ready);
 	if (result)
-		return result;
-	result = control_open(supervisor, supervisor->former_control);
-	/* An upgrade goes on without it: clients are served. */
-	if (result && !state)
 		return result;
 	watch_signals(supervisor);
 	release_signals();

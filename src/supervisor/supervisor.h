@@ -112,9 +112,6 @@ struct supervisor {
 	struct readiness *readiness;
 	int former_control;            /* the control socket that the binary before an upgrade left; -1: none */
 	struct rlimit nofile; /* limpet's limit of open files before it was raised, for workers */
-	struct notify notify;
-	struct activation activation;
-	struct readiness *readiness;
 	ev_signal signals[6];
 	double started;
 	bool was_ready;

@@ -255,6 +255,7 @@ CHECKS = {
     "limpetctl status": check_status,
     "limpetctl -S /tmp/limpet.sock status": check_status,
     "limpetctl -S /tmp/limpet.sock -j status": check_status,
+    "limpetctl -v status": check_status,
     "limpetctl -S /tmp/limpet.sock restart default": check_control,
     "limpetctl -S /tmp/limpet.sock reload": check_control,
     "limpetctl -S /tmp/limpet.sock stop": check_control,
