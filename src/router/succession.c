@@ -17,10 +17,6 @@
 #define SECONDS_MAX 3
 #define BYTES_MAX (32 * 1024)
 
-/* A worker's image: the queued messages of one channel hold so many fds at most. */
-#define IMAGE_FDS_MAX 1024
-#define IMAGE_BYTES_MAX (4u << 20)
-
 enum type {
 	TYPE_WORKER = 1, /* worker, ready, drained */
 	TYPE_SERVER,     /* worker, listener, port, bytes: key */
@@ -294,7 +290,7 @@ static int take_image(struct importer *importer)
 
 	if (!importer->worker)
 		return 0;
-	if (image->length + message->length > IMAGE_BYTES_MAX)
+	if (image->length + message->length > CHANNEL_IMAGE_BYTES_MAX)
 		return -EPROTO;
 	bytes = realloc(image->bytes, image->length + message->length);
 	if (!bytes)
@@ -310,7 +306,7 @@ static int take_image_fd(struct importer *importer, int fd)
 	struct channel_image *image = &importer->image;
 	int *fds;
 
-	if (!importer->worker || fd < 0 || image->fds_count == IMAGE_FDS_MAX) {
+	if (!importer->worker || fd < 0 || image->fds_count == CHANNEL_IMAGE_FDS_MAX) {
 		if (fd >= 0)
 			close(fd);
 		return 0;

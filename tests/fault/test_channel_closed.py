@@ -10,7 +10,7 @@ def test_its_slot_gets_another_worker(scene):
     sent = [play.ask(source) for _ in range(5)]
     play.wait_slot("0", unacknowledged=5)
     home.close_channel()
-    play.front.wait_for("worker 0 .*its channel is lost")
+    play.wait_counter("worker_channels_failed", 1)
     assert play.get(source)["slot"] == "1"
     # It lives: nobody else may have what it was sent.
     assert home.state() not in (None, "Z")
@@ -34,7 +34,7 @@ def test_its_pinned_connections_live_as_long_as_it(scene):
     home.close_channel()
     pinned.send(b"still here\n")
     assert pinned.read_until(b"\n") == b"still here"
-    play.front.wait_for("its channel is lost")
+    play.front.wait_for("has closed its channel")
     assert pinned.ended()
     play.front.wait_replaced("0", home.pid)
     pinned.close()

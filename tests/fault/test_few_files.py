@@ -27,7 +27,7 @@ def test_few_files(limpet):
     front = limpet(config={
         "listeners": {"web": {"address": "127.0.0.1:0", "sticky": [{"cookie": "sid"}, "ip"], "head_timeout": "30s"}},
         "pools": {"p": {"command": [str(paths.demo_worker())], "protocol": "limpet", "workers": 2}}},
-        wrapper=["prlimit", f"--nofile={FILES}:{FILES}"])
+        launcher=["prlimit", f"--nofile={FILES}:{FILES}"])
     front.wait_for(rf"the limit of open files is {FILES}, but max_waiting and window of this configuration allow for \d+")
     front.wait_ready(2)
     router = front.router()
@@ -69,7 +69,7 @@ def test_few_files(limpet):
 
 
 def test_limpetctl_waits_while_the_supervisor_has_no_file(limpet, app):
-    front = limpet(app("http-ws.js"), listen="127.0.0.1:0", workers=1, wrapper=["prlimit", "--nofile=64:64"])
+    front = limpet(app("http-ws.js"), listen="127.0.0.1:0", workers=1, launcher=["prlimit", "--nofile=64:64"])
     front.wait_ready(1)
     pid = front.process.pid
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (front.open_files(pid), 64))

@@ -103,7 +103,7 @@ def test_limpet_of_an_ordinary_user(limpet, app, tmp_path):
             undo.callback(parent.chmod, mode)
         # The worker too: it is not node, whose files another user may be unable to read.
         front = limpet(["/bin/sleep", "1000"], listen="127.0.0.1:0", workers=1, protocol="limpet",
-                       wrapper=["setpriv", "--reuid", "1234", "--regid", "1234", "--clear-groups", "--"])
+                       launcher=["setpriv", "--reuid", "1234", "--regid", "1234", "--clear-groups", "--"])
         front.wait_for("worker 0 .* started")
         pid = wait_until(lambda: [p for p in front.pids() if of_process(p)["Name"].strip() == "limpet-router"],
                          "a router")[0]
@@ -118,7 +118,7 @@ def test_limpet_of_an_ordinary_user(limpet, app, tmp_path):
 @needs_root
 def test_a_container_whose_only_user_is_root(limpet, app):
     """It cannot change users: that is said, and everything else is in force."""
-    front = limpet(app("http-ws.js"), listen="127.0.0.1:0", workers=1, wrapper=["unshare", "--user", "--map-root-user"])
+    front = limpet(app("http-ws.js"), listen="127.0.0.1:0", workers=1, launcher=["unshare", "--user", "--map-root-user"])
     with contextlib.suppress(AssertionError):
         front.wait_for("unshare: |worker 0 .* started")
     if "unshare: " in front.text():
@@ -132,7 +132,7 @@ def test_a_container_whose_only_user_is_root(limpet, app):
 @needs_root
 def test_a_user_that_cannot_be_had_is_an_error(limpet, app):
     front = limpet(config={"user": "daemon", "pools": {"p": {"command": app("http-ws.js"), "workers": 1}}},
-                   wrapper=["unshare", "--user", "--map-root-user"])
+                   launcher=["unshare", "--user", "--map-root-user"])
     with contextlib.suppress(AssertionError):
         front.wait_for("unshare: |worker 0 .* started")
     if "unshare: " in front.text():
@@ -148,7 +148,7 @@ def test_workers_have_their_users_masks_and_limits(limpet):
                 "pools": {"plain": sleeper,
                           "bound": {**sleeper, "user": "nobody", "group": "daemon", "umask": "0027", "limits": {
                               "nofile": 77, "processes": 55, "memory": "512m", "core": "unlimited"}}}},
-        wrapper=["prlimit", "--nofile=500:9000", "--core=0:unlimited"])
+        launcher=["prlimit", "--nofile=500:9000", "--core=0:unlimited"])
     workers = {pool: int(front.wait_for(rf"pool {pool}: worker 0 \(pid (\d+)\) started")[1]) for pool in ("plain", "bound")}
     state, limit = of_process(workers["bound"]), limits(workers["bound"])
     assert state["Uid"].split() == ["65534"] * 4 and state["Gid"].split() == ["1"] * 4

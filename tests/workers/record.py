@@ -5,7 +5,6 @@ Arguments change one thing each:
     never-ready           says nothing at all
     silent                takes connections, but acknowledges none
     refuse                refuses all connections
-    refuse-once           refuses each connection the first time
     ready-when PATH       is ready once the file is there
     only-slot SLOT MODE   behaves like this in one slot only
 """
@@ -66,7 +65,6 @@ class Worker:
     def __init__(self, mode):
         self.mode = mode
         self.clients = set()
-        self.refused = set()
         self.draining = False
         self.selector = selectors.DefaultSelector()
         self.channel = socket.socket(fileno=int(os.environ["LIMPET_FD"]))
@@ -77,9 +75,7 @@ class Worker:
     def on_connection(self, message, fds):
         connection = socket.socket(fileno=fds[0])
         number = message["id"]
-        name = connection.getpeername() if connection.family != socket.AF_UNIX else None
-        if self.mode == "refuse" or (self.mode == "refuse-once" and name not in self.refused):
-            self.refused.add(name)
+        if self.mode == "refuse":
             connection.close()
             self.say(type="refuse", id=number)
             return
