@@ -253,6 +253,7 @@ CHECKS = {
     "limpet --print-config -- node server.js": check_print_config,
     "limpet -c limpet.json": check_serves_from_file,
     "limpetctl status": check_status,
+    "limpetctl -v status": check_status,
     "limpetctl -S /tmp/limpet.sock status": check_status,
     "limpetctl -S /tmp/limpet.sock -j status": check_status,
     "limpetctl -v status": check_status,
