@@ -33,6 +33,7 @@ enum link_type {
 	LINK_READY,         /* worker */
 	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
 	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
+	LINK_STUCK,         /* worker: it has acknowledged nothing for stuck_timeout */
 	LINK_IDLE,          /* after LINK_STOP */
 	LINK_HANDED_OVER,   /* after LINK_SUCCEED */
 };

@@ -377,6 +377,7 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	    worker->name, idle, worker->sent_count);
 	channel_probe(worker->channel);
 	update_watch(worker);
+	tell(worker, LINK_STUCK);
 	slot_redispatch(worker->slot);
 }
 

@@ -227,6 +227,8 @@ static void send_signal(struct process *process, int number)
 	process->last_signal = number;
 	if (kill(-process->pid, number) < 0)
 		kill(process->pid, number);
+	/* One that was stopped would not see it. */
+	kill(-process->pid, SIGCONT);
 }
 
 static void arm_end_timer(struct process *process, double delay)
@@ -287,6 +289,14 @@ void process_drain(struct process *process)
 	}
 	router_tell_worker(process->supervisor, LINK_WORKER_DRAIN, process);
 	arm_end_timer(process, process->drain_timeout);
+}
+
+void process_is_stuck(struct process *process)
+{
+	if (!process->slot || process->last_signal || process->slot->pool->config->stuck_action != STUCK_RESTART)
+		return;
+	log_warning("%s (pid %d) is stuck: it is ended, as stuck_action says", process->name, (int)process->pid);
+	process_end(process, process->kill_timeout);
 }
 
 size_t process_retired_count(struct supervisor *supervisor, const char *pool)

@@ -221,6 +221,9 @@ static void on_worker_message(struct supervisor *supervisor, const struct link_m
 	case LINK_LEAVING:
 		process_leaves(process);
 		break;
+	case LINK_STUCK:
+		process_is_stuck(process);
+		break;
 	case LINK_CHANNEL_LOST:
 		process_lost(process, message->key);
 		break;
