@@ -46,12 +46,28 @@ static int add_chunk(struct router *router)
 	if (!chunk)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < CONNECTION_CHUNK; i++) {
-		chunk[i].id = router->chunks_count * CONNECTION_CHUNK + i;
+		chunk[i].id = router->first_generation << INDEX_BITS | (router->chunks_count * CONNECTION_CHUNK + i);
 		chunk[i].fd = -1;
 		TAILQ_INSERT_TAIL(&router->unused, &chunk[i], entry);
 	}
 	chunks[router->chunks_count++] = chunk;
 	return 0;
+}
+
+uint32_t connections_last_id(const struct router *router)
+{
+	uint32_t last = 0;
+
+	for (uint32_t i = 0; i < router->chunks_count; i++)
+		for (uint32_t j = 0; j < CONNECTION_CHUNK; j++)
+			if (router->chunks[i][j].id >> INDEX_BITS > last >> INDEX_BITS)
+				last = router->chunks[i][j].id;
+	return last;
+}
+
+void connections_begin_behind(struct router *router, uint32_t id)
+{
+	router->first_generation = id >> INDEX_BITS;
 }
 
 static struct connection *take_unused(struct router *router, struct connection *connection, uint32_t id)

@@ -77,6 +77,11 @@ struct connection_past {
 	bool routed; /* client and hash are known and final */
 };
 
+/* The id with the greatest generation, and where a successor's ids begin: an answer to one of the former router's hand-offs that
+ * did not come over is no answer to a new one. */
+uint32_t connections_last_id(const struct router *router);
+void connections_begin_behind(struct router *router, uint32_t id);
+
 /* Goes on with it. Those handed off must be restored before any other connection, since they keep their ids. The others are only
  * put aside: connections_resume() sets them going. */
 void connection_restore(struct router *router, const struct connection_past *past);

@@ -104,6 +104,7 @@ struct router {
 	bool short_of_files;           /* that was said, and its end was not yet */
 	ev_timer accept_timer;
 	unsigned connections;          /* not yet handed off, lingering ones not counted */
+	uint32_t first_generation;     /* of connections' ids, see connection.c */
 	unsigned handed_off;           /* not yet acknowledged */
 	uint64_t arrivals;             /* numbers clients that have no address */
 	bool stopping;

@@ -1,6 +1,7 @@
 #include "router/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,7 +230,8 @@ static void on_refused(void *owner, uint32_t id)
 	stats_add(router->stats, COUNTER_refused, 1);
 	stats_add(router->stats, COUNTER_redispatched, 1);
 	connection_taken_back(connection);
-	if (connection->pool == worker->slot->pool)
+	/* Its successor in the slot has not refused it. */
+	if (connection->pool == worker->slot->pool && (!worker->slot->worker || worker->slot->worker == worker))
 		connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
 	pool_dispatch(connection->pool, connection);
 }
@@ -255,7 +257,15 @@ static void on_alive(void *owner)
 	made_progress(owner);
 }
 
-/* The channel is over, but only the supervisor knows whether the process is: until then its hand-offs stay its own. */
+/* What it will answer is never read: those that it has not taken yet it finds in its socket, and only its death loses them. */
+static void leave_all_to(struct worker *worker)
+{
+	while (!TAILQ_EMPTY(&worker->sent))
+		connection_close(TAILQ_FIRST(&worker->sent), CLOSE_UNANSWERED);
+}
+
+/* The channel is over, but only the supervisor knows whether the process is. At the end of the stream (error is 0) all answers
+ * were read, and what has none waits for the process's end. */
 static void lose(struct worker *worker, int error, const char *reason)
 {
 	struct link_message message;
@@ -270,6 +280,8 @@ static void lose(struct worker *worker, int error, const char *reason)
 	message.error = error;
 	strncpy(message.key, reason, CHANNEL_KEY_MAX);
 	tell_supervisor(worker, &message);
+	if (error)
+		leave_all_to(worker);
 	slot_down(worker->slot, worker);
 }
 
@@ -443,12 +455,8 @@ int worker_send(struct worker *worker, struct connection *connection)
 		}
 		return -EAGAIN;
 	}
-	if (result == -EAGAIN) {
-		update_watch(worker);
-		return result;
-	}
-	if (result != -EINVAL)
-		lose(worker, result, "cannot be written to");
+	/* Should the worker have gone, the end of what it still said tells so: acknowledgements are among it. */
+	update_watch(worker);
 	return result;
 }
 
@@ -487,28 +495,46 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	return worker;
 }
 
+static void close_fds(const struct channel_image *image)
+{
+	for (size_t i = 0; image && i < image->fds_count; i++)
+		close(image->fds[i]);
+}
+
 void worker_open_channel(struct worker *worker, const struct channel_image *image)
 {
 	unsigned window = worker->slot->pool->config->window;
-	int fd = worker->fd, error;
+	int fd = worker->fd, copy, error;
 
-	if (worker->channel || worker->lost)
+	if (worker->channel || worker->lost) {
+		close_fds(image);
 		return;
-	worker->fd = -1;
-	if (image) {
-		worker->channel =
-		    channel_restore(worker->protocol, worker->flavour, fd, window, &events, worker, image, &error);
-		if (!worker->channel)
-			log_error("%s: its channel cannot go on where the former router left it: %s", worker->name,
-			    strerror(-error));
-	} else {
-		worker->channel = channel_new(worker->protocol, worker->flavour, fd, window, &events, worker);
 	}
+	worker->fd = -1;
+	copy = image ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (copy < 0)
+		close_fds(image);
+	if (copy >= 0) {
+		worker->channel =
+		    channel_restore(worker->protocol, worker->flavour, copy, window, &events, worker, image, &error);
+		worker->inherited = worker->channel != NULL;
+		if (worker->channel)
+			close(fd);
+		else
+			log_error("%s: its channel cannot go on where the former router left it: %s; it begins anew, as after "
+				  "a crash",
+			    worker->name, strerror(-error));
+	}
+	if (!worker->channel)
+		worker->channel = channel_new(worker->protocol, worker->flavour, fd, window, &events, worker);
 	if (!worker->channel) {
-		lose(worker, -ENOMEM, "out of memory, or its state was unreadable");
+		lose(worker, -ENOMEM, "out of memory");
 		return;
 	}
 	worker->watch.fd = channel_fd(worker->channel);
+	/* A router that has crashed since may not have come to it. */
+	if (worker->drained)
+		channel_drain(worker->channel);
 	update_watch(worker);
 }
 

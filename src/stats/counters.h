@@ -10,6 +10,8 @@
 	    "raise the limit of open files, or add memory")                                                    \
 	COUNTER(handed_off, "connections sent to a worker", "")                                                \
 	COUNTER(acknowledged, "hand-offs that the worker acknowledged", "")                                    \
+	COUNTER(unanswered, "hand-offs left to a worker whose channel was given up before it answered",        \
+	    "look in the log why the channel was lost")                                                        \
 	COUNTER(refused, "hand-offs that the worker refused", "look why workers close servers or run out of files") \
 	COUNTER(redispatched, "connections that went to another choice after a refusal or a worker's death", "") \
 	COUNTER(held, "connections that waited for a slot to come back", "")                                   \

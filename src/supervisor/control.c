@@ -127,8 +127,8 @@ static json_t *status(struct supervisor *supervisor)
 		    json_integer((json_int_t)stats_get(supervisor->stats, (enum counter)i)));
 	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
 	    "router_pid", supervisor->router ? (int)supervisor->router->pid : 0, "state", states[supervisor->state], "uptime",
-	    ev_now(supervisor->loop) - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners", status_of_listeners(supervisor), "pools",
-	    status_of_pools(supervisor), "counters", counters);
+	    ev_now(supervisor->loop) - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners",
+	    status_of_listeners(supervisor), "pools", status_of_pools(supervisor), "counters", counters);
 }
 
 static json_t *refusal(const char *why)
@@ -366,23 +366,64 @@ static void find_owner(struct control *control, unsigned mode)
 	control->owner.group_allowed = (mode & 0020) != 0;
 }
 
-int control_open(struct supervisor *supervisor)
+static void remove_path(const struct address *address)
+{
+	if (address->un.sun_path[0])
+		unlink(address->un.sun_path);
+}
+
+/* The former socket, if it has this address and can be found there; else it is closed. */
+static int keep_socket(int former, const struct address *address, unsigned mode)
+{
+	struct address own = {.length = sizeof(own.un)};
+
+	if (former < 0)
+		return -1;
+	if (getsockname(former, &own.sa, &own.length) == 0 && address_family(&own) == AF_UNIX) {
+		if (address && address_equal(&own, address) &&
+		    (own.un.sun_path[0] == '\0' || chmod(own.un.sun_path, mode) == 0))
+			return former;
+		remove_path(&own);
+	}
+	close(former);
+	return -1;
+}
+
+static int find_socket(
+    struct address *address, const char *path, int former, unsigned mode, const char **why)
+{
+	int fd, result = address_parse(address, path, why);
+
+	if (result == 0 && address_family(address) != AF_UNIX)
+		result = -EAFNOSUPPORT;
+	fd = keep_socket(former, result < 0 ? NULL : address, mode);
+	if (result < 0)
+		return result;
+	return fd < 0 ? open_socket(address, mode) : fd;
+}
+
+int control_fd(const struct supervisor *supervisor)
+{
+	return supervisor->control ? supervisor->control->io.fd : -1;
+}
+
+int control_open(struct supervisor *supervisor, int former)
 {
 	unsigned mode = supervisor->config->control_mode.bits;
 	const char *path = supervisor->config->control, *why = NULL;
 	struct control *control;
 	int fd;
 
-	if (!path)
+	if (!path) {
+		keep_socket(former, NULL, 0);
 		return 0;
+	}
 	control = calloc(1, sizeof(*control));
 	if (!control)
 		return -ENOMEM;
 	control->supervisor = supervisor;
 	TAILQ_INIT(&control->clients);
-	fd = address_parse(&control->address, path, &why);
-	if (fd == 0)
-		fd = address_family(&control->address) == AF_UNIX ? open_socket(&control->address, mode) : -EAFNOSUPPORT;
+	fd = find_socket(&control->address, path, former, mode, &why);
 	if (fd < 0) {
 		log_error("control socket %s: %s", path, why ? why : strerror(-fd));
 		free(control);
@@ -410,8 +451,7 @@ void control_close(struct supervisor *supervisor)
 	ev_timer_stop(supervisor->loop, &control->pause_timer);
 	ev_io_stop(supervisor->loop, &control->io);
 	close(control->io.fd);
-	if (control->address.un.sun_path[0])
-		unlink(control->address.un.sun_path);
+	remove_path(&control->address);
 	free(control);
 	supervisor->control = NULL;
 }

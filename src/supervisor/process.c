@@ -215,6 +215,8 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	process_free(process);
 	if (came && unasked && supervisor->state == SUPERVISOR_RUNNING)
 		roll_abort(slot, "ended before it was ready");
+	else if (came && supervisor->state == SUPERVISOR_RUNNING)
+		roll_on(slot->pool);
 	if (held || (came && !slot->process))
 		refill(slot);
 	supervisor_check_end(supervisor);
@@ -255,6 +257,21 @@ void process_end(struct process *process, double grace)
 		return;
 	send_signal(process, SIGTERM);
 	arm_end_timer(process, grace);
+}
+
+void process_restart_unready(struct supervisor *supervisor)
+{
+	struct process *process;
+
+	if (supervisor->state != SUPERVISOR_RUNNING)
+		return;
+	TAILQ_FOREACH (process, &supervisor->processes, entry) {
+		if (process->ready || process->leaving || process->last_signal)
+			continue;
+		log_warning("%s (pid %d) was starting while the router crashed: it is started again", process->name,
+		    (int)process->pid);
+		process_end(process, process->kill_timeout);
+	}
 }
 
 void process_drain(struct process *process)
@@ -380,7 +397,7 @@ void process_is_ready(struct process *process)
 	process->ready_since = ev_now(supervisor->loop);
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
-	if (is_incoming(process))
+	if (is_incoming(process) && !process->last_signal)
 		roll_ready(process->slot);
 	if (holds_slot(process) && !process->draining)
 		set_state(process->slot, SLOT_READY);

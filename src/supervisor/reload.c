@@ -10,6 +10,7 @@
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
+#include "supervisor/readiness.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 
@@ -62,16 +63,11 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
 		log_warning("reload: \"hash_secret\" has changed; that takes effect at the next start");
 }
 
-int reload(struct supervisor *supervisor)
+static int reload_now(struct supervisor *supervisor)
 {
 	struct config *old = supervisor->config, *config;
 	int result;
 
-	if (supervisor->state != SUPERVISOR_RUNNING)
-		return -EBUSY;
-	supervisor->reload_wanted = router_succession_under_way(supervisor);
-	if (supervisor->reload_wanted)
-		return 0;
 	config = read_config(supervisor);
 	if (!config) {
 		log_error("reload: nothing was changed");
@@ -97,4 +93,19 @@ int reload(struct supervisor *supervisor)
 	config_free(old);
 	log_info("reloaded%s%s", config->file ? " " : "", config->file ? config->file : "");
 	return 0;
+}
+
+int reload(struct supervisor *supervisor)
+{
+	int result;
+
+	if (supervisor->state != SUPERVISOR_RUNNING)
+		return -EBUSY;
+	supervisor->reload_wanted = router_succession_under_way(supervisor);
+	if (supervisor->reload_wanted)
+		return 0;
+	readiness_reloading(supervisor);
+	result = reload_now(supervisor);
+	readiness_reloaded(supervisor, result);
+	return result;
 }

@@ -412,7 +412,12 @@ static void start_crashed(struct supervisor *supervisor)
 
 static void on_router_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	start_crashed(timer->data);
+	struct supervisor *supervisor = timer->data;
+
+	if (supervisor->former)
+		start_later(supervisor);
+	else
+		start_crashed(supervisor);
 }
 
 static void start_later(struct supervisor *supervisor)
@@ -450,7 +455,10 @@ static void replace_crashed(struct supervisor *supervisor, double lived)
 {
 	if (lived >= ROUTER_STABLE)
 		supervisor->router_failures = 0;
-	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS)
+	/* Never beside a former one: both would read the workers' channels. Nobody is left that it could hand over to. */
+	if (supervisor->former)
+		kill_router(supervisor->former, "has lost its successor");
+	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS && !supervisor->former)
 		start_crashed(supervisor);
 	else
 		start_later(supervisor);
@@ -470,16 +478,19 @@ static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 {
 	struct router_process *router = child->data;
 	struct supervisor *supervisor = router->supervisor;
-	bool present = router == supervisor->router, dismissed = router->dismissed;
+	bool present = router == supervisor->router, former = router == supervisor->former, dismissed = router->dismissed;
 	double lived = ev_now(loop) - router->started;
 
 	if (router->link)
 		read_link(router, UINT_MAX); /* its last words */
 	if (!dismissed)
 		log_crash(router, child->rstatus);
+	former = former && router == supervisor->former; /* it has not said that it handed over */
 	router_process_free(router);
 	if (!supervisor->former)
 		ev_timer_stop(loop, &supervisor->former_timer);
+	if (former || !dismissed)
+		process_restart_unready(supervisor);
 	if (present && !dismissed)
 		replace_crashed(supervisor, lived);
 	else if (!present)

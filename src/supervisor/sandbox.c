@@ -72,21 +72,19 @@ static int enter_empty_root(void)
 	return result;
 }
 
+/* Needs the user database, which is a file. */
+static int find_user(const char *name, uid_t *uid, gid_t *gid)
+{
+	const struct passwd *user = getpwnam(name ? name : "nobody");
+
+	*uid = user ? user->pw_uid : NOBODY;
+	*gid = user ? user->pw_gid : NOBODY;
+	return name && !user ? -ENOENT : 0;
+}
+
 static int become(uid_t uid, gid_t gid)
 {
 	return setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0 ? -errno : 0;
-}
-
-/* A container may have no right to change users, or only one user: without a name in the configuration that is accepted. */
-static int change_user(const char *name)
-{
-	const struct passwd *user = getpwnam(name ? name : "nobody");
-	int result;
-
-	if (!user && name)
-		return -ENOENT;
-	result = become(user ? user->pw_uid : NOBODY, user ? user->pw_gid : NOBODY);
-	return name ? result : 0;
 }
 
 /* None are left, and none can come back: not by executing a file that has some, either. */
@@ -116,9 +114,14 @@ int sandbox_drop_privileges(const char *user, struct sandbox_state *state)
 {
 	static const struct rlimit nothing;
 	bool root = geteuid() == 0;
-	int result = 0;
+	int result;
+	uid_t uid;
+	gid_t gid;
 
 	memset(state, 0, sizeof(*state));
+	result = find_user(user, &uid, &gid);
+	if (root && result < 0)
+		return result;
 	/* Both open a file, else at the first line of the log and at the first message of a worker. */
 	tzset();
 	json_object_seed(0);
@@ -126,9 +129,9 @@ int sandbox_drop_privileges(const char *user, struct sandbox_state *state)
 	state->empty_root = enter_empty_root();
 	for (int capability = 0; root && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;)
 		capability++;
-	if (root)
-		result = change_user(user);
-	if (result < 0)
+	result = root ? become(uid, gid) : 0;
+	/* A container may have no right to change users, or only one user: accepted, unless it is against the configuration. */
+	if (result < 0 && user)
 		return result;
 	drop_capabilities();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -78,6 +78,10 @@ static int set_environment(const struct spawn *spawn)
 	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
 	unsetenv("NODE_UNIQUE_ID");
 	unsetenv("LIMPET_FD");
+	/* Between the service manager and limpet. */
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
 	for (char **entry = pool->environment; entry && *entry; entry++)
 		bad |= putenv(*entry);
 	bad |= setenv("LIMPET_POOL", pool->name, 1);

@@ -29,6 +29,7 @@ static const int allowed[] = {
     SCMP_SYS(sendto),
     SCMP_SYS(shutdown),
     SCMP_SYS(write),
+    SCMP_SYS(writev), /* the last words of assert() and malloc() */
     /* The event loop. */
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_gettime64),
@@ -62,37 +63,43 @@ static const int allowed[] = {
     SCMP_SYS(sigreturn),
 };
 
-static int allow_all(scmp_filter_ctx filter)
+#define EQUALS(n, value) {.arg = n, .op = SCMP_CMP_EQ, .datum_a = value}
+#define WITHOUT(n, bits) {.arg = n, .op = SCMP_CMP_MASKED_EQ, .datum_a = bits, .datum_b = 0}
+
+/* Those whose arguments say more than their number. */
+static const struct {
+	int number;
+	unsigned count;
+	struct scmp_arg_cmp conditions[2];
+} conditional[] = {
+    {SCMP_SYS(socket), 1, {EQUALS(0, AF_UNIX)}},
+    {SCMP_SYS(setsockopt), 2, {EQUALS(1, SOL_SOCKET), EQUALS(2, SO_RCVLOWAT)}},
+    {SCMP_SYS(setsockopt), 2, {EQUALS(1, IPPROTO_TCP), EQUALS(2, TCP_NODELAY)}},
+    {SCMP_SYS(fcntl), 1, {EQUALS(1, F_DUPFD_CLOEXEC)}},
+    {SCMP_SYS(fcntl), 1, {EQUALS(1, F_GETFD)}},
+    {SCMP_SYS(fcntl), 1, {EQUALS(1, F_SETFD)}},
+    {SCMP_SYS(fcntl), 1, {EQUALS(1, F_GETFL)}},
+    {SCMP_SYS(fcntl), 1, {EQUALS(1, F_SETFL)}},
+    {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_DUPFD_CLOEXEC)}},
+    {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_GETFD)}},
+    {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_SETFD)}},
+    {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_GETFL)}},
+    {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_SETFL)}},
+    {SCMP_SYS(mmap), 1, {WITHOUT(2, PROT_EXEC)}},
+    {SCMP_SYS(mmap2), 1, {WITHOUT(2, PROT_EXEC)}},
+    {SCMP_SYS(mprotect), 1, {WITHOUT(2, PROT_EXEC)}},
+};
+
+static int add_rules(scmp_filter_ctx filter)
 {
-	int result = 0;
+	const struct scmp_arg_cmp own = EQUALS(0, (scmp_datum_t)getpid());
+	int result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &own); /* abort() */
 
 	for (size_t i = 0; result == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	return result;
-}
-
-/* Those whose arguments say more than their number. */
-static int allow_some(scmp_filter_ctx filter)
-{
-	static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC};
-	static const int options[][2] = {{SOL_SOCKET, SO_RCVLOWAT}, {IPPROTO_TCP, TCP_NODELAY}};
-	static const int mapping[] = {SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(mprotect)};
-	static const int fcntls[] = {SCMP_SYS(fcntl), SCMP_SYS(fcntl64)};
-	int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-
-	if (result == 0) /* abort() */
-		result = seccomp_rule_add(
-		    filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-	for (size_t i = 0; result == 0 && i < sizeof(mapping) / sizeof(mapping[0]); i++)
-		result = seccomp_rule_add(
-		    filter, SCMP_ACT_ALLOW, mapping[i], 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	for (size_t i = 0; result == 0 && i < 2 * (sizeof(commands) / sizeof(commands[0])); i++)
-		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, fcntls[i % 2], 1,
-		    SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i / 2]));
-	for (size_t i = 0; result == 0 && i < sizeof(options) / sizeof(options[0]); i++)
-		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-		    SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)options[i][0]),
-		    SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)options[i][1]));
+	for (size_t i = 0; result == 0 && i < sizeof(conditional) / sizeof(conditional[0]); i++)
+		result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, conditional[i].number, conditional[i].count,
+		    conditional[i].conditions);
 	return result;
 }
 
@@ -106,9 +113,7 @@ int sandbox_filter_system_calls(void)
 	/* System calls of another word size, too. */
 	result = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (result == 0)
-		result = allow_all(filter);
-	if (result == 0)
-		result = allow_some(filter);
+		result = add_rules(filter);
 	if (result == 0)
 		result = seccomp_load(filter);
 	seccomp_release(filter);

@@ -24,7 +24,7 @@ def test_others_notice_nothing(scene):
     play.wait_slot("2", unacknowledged=16, waiting=32)
     refused = [play.ask(source) for _ in range(30)]
     assert {one.status() for one in refused} == {503}
-    assert play.front.open_files(play.router()) <= before[1] + 16 + 32
+    wait_until(lambda: play.front.open_files(play.router()) <= before[1] + 16 + 32, "files for window and queue only")
 
     begin = time.monotonic()
     for _ in range(50):

@@ -1,5 +1,8 @@
 """SIGUSR2: the binary takes over in place, again and again."""
+import contextlib
+import os
 import signal
+import socket
 
 from harness.wait import wait_until
 
@@ -57,14 +60,43 @@ def test_everything_under_way_goes_to_the_new_binary(scene):
     play.account()
 
 
+def test_while_another_router_is_starting(scene):
+    """It has a copy of whatever limpet had open, for a moment."""
+    play = scene(workers=2)
+    for _ in range(20):
+        begin = play.front.mark_log()
+        play.front.send_signal(signal.SIGUSR2)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(play.router(), signal.SIGKILL)
+        play.front.wait_for("upgrade: .* takes over", after=begin)
+        play.status()  # answered by the new binary: it takes signals
+        play.get()
+    play.account()
+
+
+def test_the_control_socket_is_always_there(scene):
+    play = scene(workers=1)
+    for _ in range(10):
+        begin, count = play.front.mark_log(), play.counter("routers_started")
+        play.front.send_signal(signal.SIGUSR2)
+        # Each question is answered, or its connection ended with the binary that had accepted it: nobody is refused.
+        for _ in range(1000):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(play.front.control))
+            if play.counter("routers_started") > count:
+                break
+        play.front.wait_for("takes over", after=begin)
+    play.account()
+
+
 def test_a_worker_that_dies_meanwhile_is_replaced(scene):
     """Between the old binary's last look and the new one's first."""
     play = scene(workers=2, on_down="next")
-    for _ in range(10):
-        home, old = play.worker("0"), play.router()
+    for turn in range(6):
+        home, old = play.worker(str(turn % 2)), play.router()
         play.front.send_signal(signal.SIGUSR2)
         home.signal(signal.SIGKILL)
         wait_upgraded(play, old)
-        play.front.wait_replaced("0", home.pid)
+        play.front.wait_replaced(home.slot, home.pid)
         play.get()
     play.account()

@@ -91,7 +91,7 @@ def test_with_acknowledgements_that_nobody_has_read_yet(scene):
                 gone.append(one.number)
     assert (len(gone), len(moved)) == (10, 10), (gone, moved)
     assert play.counter("redispatched") == 10
-    play.account(unserved=gone)
+    play.account(perhaps=gone)
     play.wait_files(before)
 
 

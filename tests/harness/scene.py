@@ -225,12 +225,14 @@ class Scene:
         lines = (self.directory / "journal").read_text().splitlines()
         return [Served(int(line.split()[0]), *line.split()[1:]) for line in lines]
 
-    def account(self, load=None, lost=0, unserved=()):
+    def account(self, load=None, lost=0, unserved=(), perhaps=()):
         """Everything that was asked was served exactly once. lost: so many of the load may have failed; unserved: numbers that
-        must not have been served at all. Nothing may have been served twice."""
+        must not have been served at all; perhaps: those where it is as well. Nothing may have been served twice."""
         times = collections.Counter(served.number for served in self.journal())
         outcomes = dict.fromkeys(self.asked, SERVED)
         outcomes.update(dict.fromkeys(unserved, "unserved"))
+        for number in perhaps:
+            outcomes.pop(number, None)
         if load:
             outcomes.update(load.outcomes)
         failed = {number: what for number, what in outcomes.items() if what != SERVED and number not in unserved}
