@@ -22,6 +22,9 @@ enum connection_state {
 	CONNECTION_LINGERING,  /* an error was sent: give the client time to read it */
 };
 
+/* Clients that were sent an error and may still read it. */
+#define CONNECTION_LINGERING_MAX 1024
+
 struct connection {
 	TAILQ_ENTRY(connection) entry; /* in the one list that its state says */
 	enum connection_state state;
@@ -117,5 +120,8 @@ void connection_linger_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* The timer of a listener's request heads. */
 void connection_head_timer(struct ev_loop *loop, ev_timer *timer, int revents);
+
+/* Closes those that have been sending their request head for longer than this, at most so many of each listener. */
+void connections_evict_slow(struct router *router, double seconds, unsigned most);
 
 #endif

@@ -33,6 +33,7 @@ enum link_type {
 	LINK_READY,         /* worker */
 	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
 	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
+	LINK_STUCK,         /* worker: it has acknowledged nothing for stuck_timeout */
 	LINK_IDLE,          /* after LINK_STOP */
 	LINK_HANDED_OVER,   /* after LINK_SUCCEED */
 };
@@ -76,6 +77,10 @@ struct link *link_new(int fd);
 void link_free(struct link *link); /* NULL is allowed */
 int link_fd(const struct link *link);
 bool link_wants_write(const struct link *link);
+
+/* So much is queued that whatever makes more of it should pause until link_flush() has sent some: far below the bound, past
+ * which link_send() fails. */
+bool link_is_congested(const struct link *link);
 
 /* Clears a message and sets its type. */
 void link_message_init(struct link_message *message, enum link_type type);

@@ -233,6 +233,14 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 	return 0;
 }
 
+void pool_forget_stats(struct router_pool *pool)
+{
+	static struct slot_stats nobodys;
+
+	for (size_t i = 0; i < pool->config->slots_count; i++)
+		pool->slots[i].stats = &nobodys;
+}
+
 void pool_deinit(struct router_pool *pool)
 {
 	free(pool->slots);

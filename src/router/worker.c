@@ -18,21 +18,33 @@
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
 
+static void tell_supervisor(struct worker *worker, const struct link_message *message)
+{
+	if (!worker->gone)
+		router_tell(worker->router, message);
+}
+
 static void tell(struct worker *worker, enum link_type type)
 {
 	struct link_message message;
 
 	link_message_init(&message, type);
 	message.worker = worker->id;
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void update_watch(struct worker *worker)
 {
 	uint32_t events = 0;
 
-	if (!worker->lost && worker->channel)
-		events = EPOLLIN | (channel_wants_write(worker->channel) ? EPOLLOUT : 0u);
+	if (!worker->lost && worker->channel) {
+		events = channel_wants_write(worker->channel) ? EPOLLOUT : 0u;
+		/* One that says more than the supervisor can take in waits, instead of filling the link for all. */
+		if (link_is_congested(worker->router->link))
+			worker->router->congested = true;
+		else
+			events |= EPOLLIN;
+	}
 	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
@@ -132,7 +144,7 @@ static void on_listen(void *owner, const struct channel_listen *listen)
 		message.has_data = true;
 		memcpy(message.data, listen->data, strlen(listen->data));
 	}
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void on_listening(void *owner, const char *key)
@@ -147,7 +159,7 @@ static void on_listening(void *owner, const char *key)
 	link_message_init(&message, LINK_LISTENING);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 	if (worker->ready)
 		slot_flush(worker->slot);
 }
@@ -163,7 +175,7 @@ static void on_closed_server(void *owner, const char *key)
 	link_message_init(&message, LINK_UNLISTEN);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void on_ready(void *owner)
@@ -267,7 +279,7 @@ static void lose(struct worker *worker, int error, const char *reason)
 	message.worker = worker->id;
 	message.error = error;
 	strncpy(message.key, reason, CHANNEL_KEY_MAX);
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 	if (error)
 		leave_all_to(worker);
 	slot_down(worker->slot, worker);
@@ -307,11 +319,22 @@ static void on_event(struct poller_watch *watch, uint32_t revents)
 
 	if (revents & EPOLLOUT)
 		channel_writable(worker->channel);
-	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT))
+	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT) && !link_is_congested(worker->router->link))
 		read_channel(worker);
 	if (worker->slot->worker == worker)
 		slot_flush(worker->slot);
 	update_watch(worker);
+}
+
+void workers_resume(struct router *router)
+{
+	struct worker *worker;
+
+	if (!router->congested || link_is_congested(router->link))
+		return;
+	router->congested = false;
+	TAILQ_FOREACH (worker, &router->workers, entry)
+		update_watch(worker);
 }
 
 /* ---- hand-off ---- */
@@ -354,6 +377,7 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	    worker->name, idle, worker->sent_count);
 	channel_probe(worker->channel);
 	update_watch(worker);
+	tell(worker, LINK_STUCK);
 	slot_redispatch(worker->slot);
 }
 
@@ -541,6 +565,7 @@ void worker_gone(struct worker *worker)
 {
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
+	worker->gone = true;
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
 	worker->lost = true;

@@ -22,6 +22,7 @@ struct worker {
 	bool ready;
 	bool drained;  /* was told to finish, or is leaving: no new connections */
 	bool lost;     /* the channel is over; the process may still live */
+	bool gone;     /* the process has ended: the supervisor knows it no more */
 	bool inherited; /* what a former router handed off to it is answered here, or never */
 	bool stuck;    /* acknowledged nothing for stuck_timeout */
 	double ready_since;
@@ -77,6 +78,9 @@ void worker_restore_sent(struct worker *worker, struct connection *connection);
 
 /* Connections wait for it: makes sure that it is found out if it cannot be sent to for long. */
 void worker_awaited(struct worker *worker);
+
+/* Workers are read from again if the supervisor has caught up with what they say. */
+void workers_resume(struct router *router);
 
 /* The listener is about to be freed. */
 void workers_forget_listener(struct router *router, const struct listener *listener);

@@ -227,6 +227,8 @@ static void send_signal(struct process *process, int number)
 	process->last_signal = number;
 	if (kill(-process->pid, number) < 0)
 		kill(process->pid, number);
+	/* One that was stopped would not see it. */
+	kill(-process->pid, SIGCONT);
 }
 
 static void arm_end_timer(struct process *process, double delay)
@@ -241,8 +243,9 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct process *process = timer->data;
 
 	if (process->last_signal == 0) {
-		log_warning("%s (pid %d) still has connections after drain_timeout: it is ended", process->name,
-		    (int)process->pid);
+		log_warning("%s (pid %d) %s: it is ended", process->name, (int)process->pid,
+		    process->lost ? "has closed its channel, and has not ended in kill_timeout"
+				  : "still has connections after drain_timeout");
 		process_end(process, process->kill_timeout);
 		return;
 	}
@@ -286,6 +289,14 @@ void process_drain(struct process *process)
 	}
 	router_tell_worker(process->supervisor, LINK_WORKER_DRAIN, process);
 	arm_end_timer(process, process->drain_timeout);
+}
+
+void process_is_stuck(struct process *process)
+{
+	if (!process->slot || process->last_signal || process->slot->pool->config->stuck_action != STUCK_RESTART)
+		return;
+	log_warning("%s (pid %d) is stuck: it is ended, as stuck_action says", process->name, (int)process->pid);
+	process_end(process, process->kill_timeout);
 }
 
 size_t process_retired_count(struct supervisor *supervisor, const char *pool)
@@ -360,9 +371,10 @@ void process_lost(struct process *process, const char *why)
 {
 	if (process->leaving || process->draining || process->last_signal)
 		return;
-	log_warning("%s (pid %d): its channel is lost: %s; it is ended after kill_timeout unless it ends by itself",
-	    process->name, (int)process->pid, why);
+	/* As a rule its exit follows at once, and says more. */
+	log_debug("%s (pid %d): its channel is lost: %s", process->name, (int)process->pid, why);
 	process->leaving = true;
+	process->lost = true;
 	arm_end_timer(process, process->kill_timeout);
 }
 
@@ -452,7 +464,7 @@ static struct process *launch(struct supervised_slot *slot)
 	const struct pool_config *pool = slot->pool->config;
 	struct supervisor *supervisor = slot->pool->supervisor;
 	int type = pool->protocol == PROTOCOL_LIMPET ? SOCK_SEQPACKET : SOCK_STREAM;
-	struct spawn spawn = {.pool = pool, .slot = slot->name};
+	struct spawn spawn = {.pool = pool, .slot = slot->name, .nofile = &supervisor->nofile};
 	struct process *process;
 	const char *what;
 	int ends[2];
