@@ -23,7 +23,7 @@ static double hold_seconds(const struct slot *slot)
 
 static double hold_until(const struct slot *slot)
 {
-	return (slot->worker ? slot->worker->ready_since : slot->down_since) + hold_seconds(slot);
+	return (slot->worker ? slot->worker->changed_since : slot->down_since) + hold_seconds(slot);
 }
 
 static enum verdict judge(const struct slot *slot, const struct connection *connection)
@@ -40,7 +40,8 @@ static enum verdict judge(const struct slot *slot, const struct connection *conn
 		return VERDICT_NEXT;
 	if (worker_serves(slot->worker, connection))
 		return VERDICT_TAKE;
-	/* A worker that opens several servers has not opened them all when it becomes ready. */
+	/* A worker that opens several servers has not opened them all when it becomes ready, and one that has closed a server may open
+	 * it again. */
 	return now < hold_until(slot) ? VERDICT_WAIT : VERDICT_NEXT;
 }
 

@@ -173,6 +173,8 @@ static void on_closed_server(void *owner, const char *key)
 
 	if (server)
 		remove_server(worker, server);
+	/* Applications close a server to open it again. */
+	worker->changed_since = clock_now();
 	link_message_init(&message, LINK_UNLISTEN);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
@@ -186,7 +188,7 @@ static void on_ready(void *owner)
 	if (worker->ready || worker->drained)
 		return;
 	worker->ready = true;
-	worker->ready_since = clock_now();
+	worker->changed_since = clock_now();
 	tell(worker, LINK_READY);
 	slot_up(worker->slot, worker);
 }
@@ -627,7 +629,7 @@ void worker_restore_server(struct worker *worker, const struct link_message *mes
 void worker_restore_ready(struct worker *worker)
 {
 	worker->ready = true;
-	worker->ready_since = clock_now();
+	worker->changed_since = clock_now();
 	if (!worker->drained)
 		slot_up(worker->slot, worker);
 }
