@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/backoff.h"
 #include "supervisor/roll.h"
@@ -191,7 +192,7 @@ static void refill(struct supervised_slot *slot)
 
 static bool was_stable(const struct process *process)
 {
-	return process->ready && ev_now(process->supervisor->loop) - process->ready_since >= BACKOFF_STABLE;
+	return process->ready && clock_now() - process->ready_since >= BACKOFF_STABLE;
 }
 
 static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
@@ -404,7 +405,7 @@ void process_is_ready(struct process *process)
 	if (process->ready)
 		return;
 	process->ready = true;
-	process->ready_since = ev_now(supervisor->loop);
+	process->ready_since = clock_now();
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
 	if (is_incoming(process) && !process->last_signal)
