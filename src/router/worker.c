@@ -156,6 +156,7 @@ static void on_listening(void *owner, const char *key)
 
 	if (!server)
 		return;
+	log_debug("%s: server %s listens", worker->name, key);
 	server->listening = true;
 	link_message_init(&message, LINK_LISTENING);
 	message.worker = worker->id;
@@ -171,6 +172,7 @@ static void on_closed_server(void *owner, const char *key)
 	struct server *server = find_server(worker, key);
 	struct link_message message;
 
+	log_debug("%s: server %s is closed", worker->name, key);
 	if (server)
 		remove_server(worker, server);
 	/* Applications close a server to open it again. */
@@ -230,6 +232,7 @@ static void on_refused(void *owner, uint32_t id)
 	made_progress(worker);
 	if (!connection)
 		return;
+	log_debug("%s refuses connection %u", worker->name, id);
 	stats_add(router->stats, COUNTER_refused, 1);
 	stats_add(router->stats, COUNTER_redispatched, 1);
 	connection_taken_back(connection);
@@ -393,6 +396,7 @@ static void note_sent(struct worker *worker, struct connection *connection)
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
+	log_debug("%s is handed connection %u", worker->name, connection->id);
 	slot->stats->unacknowledged = ++worker->sent_count;
 	stats_add(worker->router->stats, COUNTER_handed_off, 1);
 	if (!ev_is_active(&worker->stuck_timer))
