@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "config/sticky.h"
 
-enum protocol { PROTOCOL_AUTO, PROTOCOL_NODE_CLUSTER, PROTOCOL_NODE_IPC, PROTOCOL_LIMPET };
+enum protocol { PROTOCOL_AUTO, PROTOCOL_NODE_CLUSTER, PROTOCOL_NODE_IPC, PROTOCOL_LIMPET, PROTOCOL_ACCEPT };
 
 /* The message that the workers of protocol node-ipc wait for. */
 enum flavour {

@@ -23,7 +23,7 @@ static const struct choice log_format_choices[] = {
     {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
 const struct choice protocol_choices[] = {{"node-cluster", PROTOCOL_NODE_CLUSTER},
-    {"node-ipc", PROTOCOL_NODE_IPC}, {"limpet", PROTOCOL_LIMPET}, {NULL, 0}};
+    {"node-ipc", PROTOCOL_NODE_IPC}, {"limpet", PROTOCOL_LIMPET}, {"accept", PROTOCOL_ACCEPT}, {NULL, 0}};
 
 const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSION},
     {"sticky-cluster", FLAVOUR_STICKY_CLUSTER},
@@ -109,7 +109,7 @@ const struct key keys[] = {
     {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
         .help = "What each worker runs: the program and its arguments, without a shell"},
     {KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
-        .help = "How the workers take connections; node-cluster if the command is node"},
+        .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
         .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
     {KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,

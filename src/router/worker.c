@@ -1,6 +1,7 @@
 #include "router/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,14 @@
 
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
+
+/* A data socket of protocol accept from a former router. */
+struct kept {
+	TAILQ_ENTRY(kept) entry;
+	uint64_t number;
+	int fd;
+	char key[];
+};
 
 static void tell(struct worker *worker, enum link_type type)
 {
@@ -71,6 +80,12 @@ static struct server *add_server(struct worker *worker, const struct link_messag
 	return server;
 }
 
+/* Do the workers say where they listen? */
+static bool names_servers(const struct worker *worker)
+{
+	return worker->protocol == PROTOCOL_NODE_CLUSTER || worker->protocol == PROTOCOL_ACCEPT;
+}
+
 /* Which of the worker's servers takes the connection. */
 static const struct server *server_for(const struct worker *worker, const struct connection *connection)
 {
@@ -96,7 +111,7 @@ bool worker_serves(const struct worker *worker, const struct connection *connect
 {
 	if (worker->drained || worker->lost)
 		return false;
-	return worker->protocol != PROTOCOL_NODE_CLUSTER || server_for(worker, connection);
+	return !names_servers(worker) || server_for(worker, connection);
 }
 
 void workers_forget_listener(struct router *router, const struct listener *listener)
@@ -125,12 +140,36 @@ static void on_listen(void *owner, const struct channel_listen *listen)
 	message.any_address = listen->any_address;
 	message.ipv6_only = listen->ipv6_only;
 	message.index = listen->index;
+	message.bind_only = listen->bind_only;
 	message.backlog = listen->backlog;
 	memcpy(message.key, listen->key, strlen(listen->key));
 	if (listen->data) {
 		message.has_data = true;
 		memcpy(message.data, listen->data, strlen(listen->data));
 	}
+	router_tell_with(worker->router, &message, listen->fd);
+}
+
+static void on_kept(void *owner, const char *key, uint64_t number, int fd)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_KEEP);
+	message.worker = worker->id;
+	message.request = number;
+	memcpy(message.key, key, strlen(key));
+	router_tell_with(worker->router, &message, fd);
+}
+
+static void on_dropped(void *owner, uint64_t number)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_DROP);
+	message.worker = worker->id;
+	message.request = number;
 	router_tell(worker->router, &message);
 }
 
@@ -186,6 +225,12 @@ static void made_progress(struct worker *worker)
 	log_info("%s answers again", worker->name);
 }
 
+void worker_check_drained(struct worker *worker)
+{
+	if (worker->protocol == PROTOCOL_ACCEPT && worker->drained && !worker->lost && worker->sent_count == 0)
+		tell(worker, LINK_DRAINED);
+}
+
 static struct connection *find_sent(struct worker *worker, uint32_t id)
 {
 	struct connection *connection = connection_find(worker->router, id);
@@ -203,6 +248,7 @@ static void on_acknowledged(void *owner, uint32_t id)
 		return;
 	worker->slot->stats->acknowledged++;
 	connection_close(connection, CLOSE_ACKNOWLEDGED);
+	worker_check_drained(worker);
 }
 
 static void on_refused(void *owner, uint32_t id)
@@ -220,6 +266,7 @@ static void on_refused(void *owner, uint32_t id)
 	if (connection->pool == worker->slot->pool)
 		connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
 	pool_dispatch(connection->pool, connection);
+	worker_check_drained(worker);
 }
 
 static void on_connections_closed(void *owner, unsigned count)
@@ -270,6 +317,8 @@ static const struct channel_events events = {
     .listen = on_listen,
     .listening = on_listening,
     .closed_server = on_closed_server,
+    .kept = on_kept,
+    .dropped = on_dropped,
     .ready = on_ready,
     .acknowledged = on_acknowledged,
     .refused = on_refused,
@@ -402,7 +451,7 @@ int worker_send(struct worker *worker, struct connection *connection)
 
 	if (!worker_can_send(worker))
 		return -EAGAIN;
-	if (worker->protocol == PROTOCOL_NODE_CLUSTER)
+	if (names_servers(worker))
 		message.server_key = server_for(worker, connection)->key;
 	if (connection_make_ready(connection) < 0) {
 		connection_close(connection, CLOSE_CLIENT);
@@ -454,6 +503,7 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	worker->fd = fd;
 	memcpy(worker->name, up->key, strnlen(up->key, sizeof(worker->name) - 1));
 	TAILQ_INIT(&worker->servers);
+	TAILQ_INIT(&worker->kept);
 	TAILQ_INIT(&worker->sent);
 	ev_timer_init(&worker->stuck_timer, on_stuck_timer, 0., 0.);
 	worker->stuck_timer.data = worker;
@@ -462,6 +512,40 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	worker->watch.callback = on_event;
 	TAILQ_INSERT_TAIL(&router->workers, worker, entry);
 	return worker;
+}
+
+/* Hands the kept data sockets to the channel, or, without one, closes them. */
+static void use_kept(struct worker *worker)
+{
+	struct kept *kept;
+
+	while ((kept = TAILQ_FIRST(&worker->kept))) {
+		TAILQ_REMOVE(&worker->kept, kept, entry);
+		if (!worker->channel)
+			close(kept->fd);
+		else if (channel_keep(worker->channel, kept->key, kept->number, kept->fd) < 0)
+			log_error("%s: out of memory: one of its listening sockets gets no connections", worker->name);
+		free(kept);
+	}
+}
+
+void worker_restore_kept(struct worker *worker, const struct link_message *message, int fd)
+{
+	size_t length = strlen(message->key) + 1;
+	struct kept *kept;
+	int copy = fd < 0 || worker->channel ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0)
+		return;
+	kept = malloc(sizeof(*kept) + length);
+	if (!kept) {
+		close(copy);
+		return;
+	}
+	kept->number = message->request;
+	kept->fd = copy;
+	memcpy(kept->key, message->key, length);
+	TAILQ_INSERT_TAIL(&worker->kept, kept, entry);
 }
 
 void worker_open_channel(struct worker *worker, const struct channel_image *image)
@@ -485,6 +569,7 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 		lose(worker, -ENOMEM, "out of memory, or its state was unreadable");
 		return;
 	}
+	use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
 	update_watch(worker);
 }
@@ -502,6 +587,7 @@ void worker_free(struct worker *worker)
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
 	poller_set(&router->poller, &worker->watch, 0);
+	use_kept(worker);
 	channel_free(worker->channel);
 	if (worker->fd >= 0)
 		close(worker->fd);
@@ -549,6 +635,8 @@ void worker_drain(struct worker *worker)
 		update_watch(worker);
 	}
 	slot_down(worker->slot, worker);
+	if (!before)
+		worker_check_drained(worker);
 }
 
 void worker_listen_answered(struct worker *worker, const struct link_message *answer, int fd)

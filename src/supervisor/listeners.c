@@ -1,6 +1,7 @@
 #include "supervisor/listeners.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,6 +276,59 @@ static void borrow_address(struct listening *listening, const struct address *as
 	}
 }
 
+static bool is_tcp_socket(int fd, int family)
+{
+	static const int names[] = {SO_DOMAIN, SO_TYPE, SO_PROTOCOL};
+	const int wanted[] = {family, SOCK_STREAM, IPPROTO_TCP};
+
+	for (int i = 0; i < 3; i++) {
+		int value = -1;
+		socklen_t length = sizeof(value);
+
+		if (getsockopt(fd, SOL_SOCKET, names[i], &value, &length) < 0 || value != wanted[i])
+			return false;
+	}
+	return family == AF_INET || family == AF_INET6;
+}
+
+/* The program's socket, as it is but for what a front needs. The program may have bound it to a port of the kernel's choice. */
+static int adopt_socket(struct listening *listening, const struct link_message *asked, int fd)
+{
+	const struct address *address = &asked->address;
+	struct address bound = {.length = sizeof(bound.un)};
+	int result = 0;
+
+	if (!is_tcp_socket(fd, address_family(address)))
+		return -EINVAL;
+	listening->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (listening->fd < 0 || fcntl(listening->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
+	    getsockname(listening->fd, &bound.sa, &bound.length) < 0)
+		return -errno;
+	if (!address_port(&bound)) {
+		result = set_option(listening->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (!result && bind(listening->fd, &address->sa, address->length) < 0)
+			result = -errno;
+	}
+	if (!result)
+		result = set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+		    defers_accept(listening->pool->config->worker_listener));
+	listening->bound_only = true;
+	read_back_address(listening);
+	return result;
+}
+
+/* A program whose socket was bound before calls listen(). */
+static int listen_now(struct listening *listening, int backlog)
+{
+	const struct listener_config *config = listening->pool->config->worker_listener;
+
+	if (listen(listening->fd, backlog > 0 ? backlog : (int)config->backlog) < 0)
+		return -errno;
+	listening->bound_only = false;
+	say_listening(listening);
+	return 0;
+}
+
 static int open_for_workers(struct listening *listening, const struct link_message *asked)
 {
 	const struct listener_config *config = listening->pool->config->worker_listener;
@@ -299,12 +353,15 @@ static int open_for_workers(struct listening *listening, const struct link_messa
 	return 0;
 }
 
-int listeners_ask(struct supervised_pool *pool, const struct link_message *asked, struct listening **answer)
+int listeners_ask(
+    struct supervised_pool *pool, const struct link_message *asked, int fd, struct listening **answer)
 {
 	struct listening *listening = listeners_find_key(pool, asked->key);
 	int result = 0;
 
 	*answer = listening;
+	if (listening && listening->bound_only && !asked->bind_only)
+		return -listen_now(listening, asked->backlog);
 	if (listening)
 		return 0;
 	if (count_of_pool(pool) >= LISTENINGS_PER_POOL_MAX)
@@ -319,6 +376,8 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *asked
 		result = -ENOMEM;
 	else if (pool->config->has_listeners && asked->socket_type == SOCK_STREAM)
 		borrow_address(listening, &asked->address);
+	else if (fd >= 0)
+		result = adopt_socket(listening, asked, fd);
 	else
 		result = open_for_workers(listening, asked);
 	if (result < 0) {
@@ -343,6 +402,7 @@ int listeners_adopt(struct supervisor *supervisor, const struct listening_past *
 	listening->id = past->id;
 	listening->fd = past->fd;
 	listening->socket_type = past->socket_type;
+	listening->bound_only = past->bound_only;
 	listening->asked = past->asked;
 	listening->name = past->name ? strdup(past->name) : NULL;
 	listening->address = past->address;

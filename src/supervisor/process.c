@@ -1,6 +1,7 @@
 #include "supervisor/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,13 @@
 
 #include "base/log.h"
 #include "supervisor/backoff.h"
+#include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/spawn.h"
+
+/* Data sockets of one worker. */
+#define KEPT_MAX 256
 
 static void set_state(struct supervised_slot *slot, enum slot_state state)
 {
@@ -73,6 +78,40 @@ void process_server_remove(struct process *process, struct process_server *serve
 {
 	TAILQ_REMOVE(&process->servers, server, entry);
 	free(server);
+}
+
+void process_keep(struct process *process, uint64_t number, const char *key, int fd)
+{
+	struct process_kept *kept;
+	int copy = fd < 0 || process->kept_count >= KEPT_MAX ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0)
+		return;
+	kept = malloc(sizeof(*kept) + strlen(key) + 1);
+	if (!kept) {
+		close(copy);
+		return;
+	}
+	kept->number = number;
+	kept->fd = copy;
+	memcpy(kept->key, key, strlen(key) + 1);
+	TAILQ_INSERT_TAIL(&process->kept, kept, entry);
+	process->kept_count++;
+}
+
+void process_drop(struct process *process, uint64_t number)
+{
+	struct process_kept *kept;
+
+	TAILQ_FOREACH (kept, &process->kept, entry)
+		if (kept->number == number)
+			break;
+	if (!kept)
+		return;
+	TAILQ_REMOVE(&process->kept, kept, entry);
+	process->kept_count--;
+	close(kept->fd);
+	free(kept);
 }
 
 bool process_any_serves(struct supervisor *supervisor, uint32_t listening)
@@ -164,6 +203,8 @@ static void process_free(struct process *process)
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	ev_timer_stop(supervisor->loop, &process->end_timer);
 	close_unserved(process);
+	while (!TAILQ_EMPTY(&process->kept))
+		process_drop(process, TAILQ_FIRST(&process->kept)->number);
 	TAILQ_REMOVE(&supervisor->processes, process, entry);
 	if (process->channel >= 0)
 		close(process->channel);
@@ -269,6 +310,12 @@ void process_drain(struct process *process)
 	}
 	router_tell_worker(process->supervisor, LINK_WORKER_DRAIN, process);
 	arm_end_timer(process, process->drain_timeout);
+}
+
+void process_drained(struct process *process)
+{
+	if (process->draining && !process->last_signal)
+		send_signal(process, SIGTERM);
 }
 
 size_t process_retired_count(struct supervisor *supervisor, const char *pool)
@@ -403,6 +450,7 @@ static struct process *process_new(struct supervisor *supervisor, const char *po
 	if (asprintf(&process->name, "pool %s: worker %s", pool, slot) < 0)
 		process->name = NULL;
 	TAILQ_INIT(&process->servers);
+	TAILQ_INIT(&process->kept);
 	ev_init(&process->child, on_exit_of_child);
 	process->child.data = process;
 	ev_init(&process->start_timer, on_start_timer);
@@ -434,7 +482,8 @@ static struct process *launch(struct supervised_slot *slot)
 {
 	const struct pool_config *pool = slot->pool->config;
 	struct supervisor *supervisor = slot->pool->supervisor;
-	int type = pool->protocol == PROTOCOL_LIMPET ? SOCK_SEQPACKET : SOCK_STREAM;
+	bool datagrams = pool->protocol == PROTOCOL_LIMPET || pool->protocol == PROTOCOL_ACCEPT;
+	int type = datagrams ? SOCK_SEQPACKET : SOCK_STREAM;
 	struct spawn spawn = {.pool = pool, .slot = slot->name};
 	struct process *process;
 	const char *what;
@@ -445,6 +494,8 @@ static struct process *launch(struct supervised_slot *slot)
 		log_error("pool %s: worker %s: cannot make its channel: %s", pool->name, slot->name, strerror(errno));
 		return NULL;
 	}
+	if (pool->protocol == PROTOCOL_ACCEPT && preload_name_front(ends[0]) < 0)
+		log_warning("pool %s: worker %s: its channel gets no name: %s", pool->name, slot->name, strerror(errno));
 	process = process_new(supervisor, slot->pool->name, slot->name, ends[0]);
 	if (!process) {
 		log_error("pool %s: worker %s: out of memory", pool->name, slot->name);

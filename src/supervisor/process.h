@@ -12,6 +12,14 @@ struct process_server {
 	char key[];
 };
 
+/* The front's end of a data socket (protocol accept), kept here for the next router. */
+struct process_kept {
+	TAILQ_ENTRY(process_kept) entry;
+	uint64_t number;
+	int fd;
+	char key[];
+};
+
 struct process {
 	TAILQ_ENTRY(process) entry;
 	struct supervisor *supervisor;
@@ -26,6 +34,8 @@ struct process {
 	pid_t pid;
 	int channel; /* the front's end; routers get copies */
 	TAILQ_HEAD(, process_server) servers;
+	TAILQ_HEAD(, process_kept) kept;
+	unsigned kept_count;
 	bool ready;
 	double ready_since;
 	bool leaving;         /* it ends by itself when its last connection does */
@@ -86,6 +96,9 @@ void process_lost(struct process *process, const char *why);
 /* Tells it to finish what it has; past drain_timeout it is ended. */
 void process_drain(struct process *process);
 
+/* It is to finish, and has taken all that it was sent: a program of protocol accept is told by SIGTERM. */
+void process_drained(struct process *process);
+
 /* Takes it out of its slot and drains it. */
 void process_retire(struct process *process);
 
@@ -96,6 +109,10 @@ void process_end(struct process *process, double grace);
 struct process_server *process_server_find(struct process *process, const char *key);
 int process_server_add(struct process *process, const char *key, uint32_t listening);
 void process_server_remove(struct process *process, struct process_server *server);
+
+/* Data sockets of a worker. process_keep() borrows the fd. */
+void process_keep(struct process *process, uint64_t number, const char *key, int fd);
+void process_drop(struct process *process, uint64_t number);
 
 /* Does any worker have a server on this listening? */
 bool process_any_serves(struct supervisor *supervisor, uint32_t listening);

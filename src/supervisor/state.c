@@ -27,9 +27,9 @@ static json_t *make_listening(const struct listening *listening)
 {
 	char asked[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX];
 
-	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:s, s:s, s:s?, s:s?, s:s?}", "id", (json_int_t)listening->id, "pool",
+	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:b, s:s, s:s, s:s?, s:s?, s:s?}", "id", (json_int_t)listening->id, "pool",
 	    listening->pool ? listening->pool->name : NULL, "fd", listening->fd, "type", listening->socket_type,
-	    "configured", listening->index != LINK_INDEX_WORKERS, "asked",
+	    "bound_only", listening->bound_only, "configured", listening->index != LINK_INDEX_WORKERS, "asked",
 	    address_format(&listening->asked, asked, sizeof(asked)), "address",
 	    address_format(&listening->address, address, sizeof(address)), "name", listening->name, "key", listening->key, "data",
 	    listening->data);
@@ -56,6 +56,17 @@ static json_t *make_servers(const struct process *process)
 	return servers;
 }
 
+static json_t *make_kept(const struct process *process)
+{
+	const struct process_kept *kept;
+	json_t *list = json_array();
+
+	TAILQ_FOREACH (kept, &process->kept, entry)
+		json_array_append_new(list,
+		    json_pack("{s:s, s:I, s:i}", "key", kept->key, "number", (json_int_t)kept->number, "fd", kept->fd));
+	return list;
+}
+
 static const char *place_of(const struct process *process)
 {
 	if (!process->slot)
@@ -76,7 +87,8 @@ static json_t *make_process(struct process *process)
 	    process->draining, "last_signal", process->last_signal, "drain_timeout", process->drain_timeout,
 	    "kill_timeout", process->kill_timeout, "end_in", end_in);
 
-	if (result && json_object_set_new(result, "servers", make_servers(process)) < 0) {
+	if (result && (json_object_set_new(result, "servers", make_servers(process)) < 0 ||
+			  json_object_set_new(result, "kept", make_kept(process)) < 0)) {
 		json_decref(result);
 		return NULL;
 	}
@@ -171,9 +183,13 @@ static void each_fd_in(const json_t *list, void (*callback)(int fd))
 void state_each_fd(const json_t *state, void (*callback)(int fd))
 {
 	const json_t *fd = json_object_get(json_object_get(state, "router"), "fd");
+	const json_t *processes = json_object_get(state, "processes"), *process;
+	size_t i;
 
 	each_fd_in(json_object_get(state, "listenings"), callback);
-	each_fd_in(json_object_get(state, "processes"), callback);
+	each_fd_in(processes, callback);
+	json_array_foreach(processes, i, process)
+		each_fd_in(json_object_get(process, "kept"), callback);
 	if (json_is_integer(fd))
 		callback((int)json_integer_value(fd));
 	callback((int)json_integer_value(json_object_get(state, "stats")));
