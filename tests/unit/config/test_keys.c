@@ -80,6 +80,7 @@ static void test_names(void **state)
 	assert_string_equal(protocol_name(PROTOCOL_NODE_CLUSTER), "node-cluster");
 	assert_string_equal(protocol_name(PROTOCOL_NODE_IPC), "node-ipc");
 	assert_string_equal(protocol_name(PROTOCOL_LIMPET), "limpet");
+	assert_string_equal(protocol_name(PROTOCOL_ACCEPT), "accept");
 	assert_string_equal(flavour_name(FLAVOUR_STICKY_SESSION), "sticky-session");
 	assert_string_equal(flavour_name(FLAVOUR_STICKY_CLUSTER), "sticky-cluster");
 	assert_string_equal(flavour_name(FLAVOUR_STICKY_SESSION_CONNECTION), "sticky-session:connection");
