@@ -63,7 +63,7 @@ bool faked_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 
 	if (level != SOL_SOCKET && !is_of_tcp(level))
 		return false;
-	if (level == SOL_SOCKET ? !swapped_known(fd) : !swapped_is(fd, NULL))
+	if (!swapped_known(fd))
 		return false;
 	own = kept_own(fd);
 	*result = own >= 0 ? real()->setsockopt(own, level, name, value, length) : 0;

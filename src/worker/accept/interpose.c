@@ -30,10 +30,10 @@ EXPORTED int connect(int fd, const struct sockaddr *address, socklen_t length)
 	return listening_connect(fd, address, length, &result) ? result : real()->connect(fd, address, length);
 }
 
-/* A swapped socket that this process has not seen before fails as no listening socket would. */
+/* A swapped socket that this process has not seen before fails as no TCP socket would. */
 static bool may_be_swapped(int fd, int result)
 {
-	if (result >= 0 || (errno != EINVAL && errno != EOPNOTSUPP) || !swapped_is(fd, NULL))
+	if (result >= 0 || (errno != EINVAL && errno != EOPNOTSUPP && errno != ENOPROTOOPT) || !swapped_is(fd, NULL))
 		return false;
 	swapped_remember(fd);
 	return true;
@@ -99,9 +99,12 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 {
 	int result;
 
-	if (swapped_known(fd) && faked_setsockopt(fd, level, name, value, length, &result))
+	if (faked_setsockopt(fd, level, name, value, length, &result))
 		return result;
-	return real()->setsockopt(fd, level, name, value, length);
+	result = real()->setsockopt(fd, level, name, value, length);
+	if (may_be_swapped(fd, result) && faked_setsockopt(fd, level, name, value, length, &result))
+		return result;
+	return result;
 }
 
 /* ---- the control socket stays open, also over the loops that close all that a program does not know ---- */
@@ -112,6 +115,41 @@ EXPORTED int close(int fd)
 		return 0;
 	swapped_forget(fd);
 	return real()->close(fd);
+}
+
+/* All but the control socket. */
+static int close_around(unsigned first, unsigned last, int flags)
+{
+	unsigned control = (unsigned)control_fd();
+	int result = 0;
+
+	if (first < control)
+		result = real()->close_range(first, control - 1, flags);
+	if (result == 0 && control < last)
+		result = real()->close_range(control + 1, last, flags);
+	return result;
+}
+
+static bool holds_control(unsigned first, unsigned last)
+{
+	int control = control_fd();
+
+	return control >= 0 && (unsigned)control >= first && (unsigned)control <= last;
+}
+
+EXPORTED int close_range(unsigned first, unsigned last, int flags)
+{
+	return holds_control(first, last) ? close_around(first, last, flags) : real()->close_range(first, last, flags);
+}
+
+EXPORTED void closefrom(int first)
+{
+	unsigned from = first < 0 ? 0 : (unsigned)first;
+
+	if (holds_control(from, UINT_MAX))
+		close_around(from, UINT_MAX, 0);
+	else
+		real()->closefrom(first);
 }
 
 EXPORTED int dup2(int from, int to)

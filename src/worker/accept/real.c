@@ -24,6 +24,7 @@ static void look_up(void)
 	LOOK_UP(setsockopt);
 	LOOK_UP(close);
 	LOOK_UP(close_range);
+	LOOK_UP(closefrom);
 	LOOK_UP(dup2);
 	LOOK_UP(dup3);
 }

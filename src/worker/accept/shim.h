@@ -32,6 +32,7 @@ struct real {
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
 	int (*close)(int);
 	int (*close_range)(unsigned, unsigned, int);
+	void (*closefrom)(int);
 	int (*dup2)(int, int);
 	int (*dup3)(int, int, int);
 };
