@@ -38,7 +38,7 @@ enum server_state {
 };
 
 struct server {
-	LIST_ENTRY(server) entry;
+	TAILQ_ENTRY(server) entry;
 	uint64_t id;
 	int fd;
 	enum server_state state;
@@ -53,7 +53,7 @@ struct server {
 
 struct acceptor {
 	int epoll;
-	LIST_HEAD(, server) servers;
+	TAILQ_HEAD(, server) servers;
 	unsigned servers_count;
 	uint64_t last_id;
 	uint32_t any_ports; /* binds to port 0 so far: the n-th of every worker is the same server */
@@ -71,7 +71,7 @@ static struct server *find(const struct acceptor *acceptor, uint64_t id)
 {
 	struct server *server;
 
-	LIST_FOREACH (server, &acceptor->servers, entry)
+	TAILQ_FOREACH (server, &acceptor->servers, entry)
 		if (server->id == id)
 			return server;
 	return NULL;
@@ -82,7 +82,7 @@ static struct server *find_listening(const struct acceptor *acceptor, const char
 {
 	struct server *server, *best = NULL;
 
-	LIST_FOREACH (server, &acceptor->servers, entry)
+	TAILQ_FOREACH (server, &acceptor->servers, entry)
 		if (server->state == SERVER_LISTENING && strcmp(server->key, key) == 0 &&
 		    (!best || server->sent_count < best->sent_count))
 			best = server;
@@ -93,7 +93,7 @@ static bool has_key(const struct acceptor *acceptor, const char *key)
 {
 	struct server *server;
 
-	LIST_FOREACH (server, &acceptor->servers, entry)
+	TAILQ_FOREACH (server, &acceptor->servers, entry)
 		if (strcmp(server->key, key) == 0)
 			return true;
 	return false;
@@ -108,7 +108,7 @@ static int watch(const struct acceptor *acceptor, int operation, int fd, uint32_
 
 static void server_free(struct acceptor *acceptor, struct server *server)
 {
-	LIST_REMOVE(server, entry);
+	TAILQ_REMOVE(&acceptor->servers, server, entry);
 	acceptor->servers_count--;
 	watch(acceptor, EPOLL_CTL_DEL, server->fd, 0, 0);
 	close(server->fd);
@@ -129,7 +129,7 @@ static int server_new(struct acceptor *acceptor, uint64_t id, int fd, struct ser
 	}
 	server->id = id;
 	server->fd = fd;
-	LIST_INSERT_HEAD(&acceptor->servers, server, entry);
+	TAILQ_INSERT_TAIL(&acceptor->servers, server, entry);
 	acceptor->servers_count++;
 	error = watch(acceptor, EPOLL_CTL_ADD, fd, EPOLLIN, id);
 	if (error)
@@ -379,7 +379,7 @@ static void fail_if_over(struct channel *channel)
 {
 	struct acceptor *acceptor = channel->state;
 
-	if (acceptor->control_ended && LIST_EMPTY(&acceptor->servers))
+	if (acceptor->control_ended && TAILQ_EMPTY(&acceptor->servers))
 		channel_read_ended(channel, 0);
 }
 
@@ -564,7 +564,7 @@ static int accept_start(struct channel *channel, unsigned window)
 		free(acceptor);
 		return error;
 	}
-	LIST_INIT(&acceptor->servers);
+	TAILQ_INIT(&acceptor->servers);
 	channel->state = acceptor;
 	channel->poll_fd = acceptor->epoll;
 	return 0;
@@ -574,8 +574,8 @@ static void accept_stop(struct channel *channel)
 {
 	struct acceptor *acceptor = channel->state;
 
-	while (!LIST_EMPTY(&acceptor->servers))
-		server_free(acceptor, LIST_FIRST(&acceptor->servers));
+	while (!TAILQ_EMPTY(&acceptor->servers))
+		server_free(acceptor, TAILQ_FIRST(&acceptor->servers));
 	close(acceptor->epoll);
 	free(acceptor);
 }
@@ -614,7 +614,7 @@ static void accept_save(const struct channel *channel, struct image_writer *imag
 	image_put(image, 8, acceptor->last_id);
 	image_put(image, 4, acceptor->any_ports);
 	image_put(image, 4, acceptor->servers_count);
-	LIST_FOREACH (server, &acceptor->servers, entry) {
+	TAILQ_FOREACH (server, &acceptor->servers, entry) {
 		image_put(image, 8, server->id);
 		image_put(image, 1, server->state);
 		image_put(image, 1, server->ipv6_only);

@@ -225,7 +225,7 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct router *router = io->data;
 	struct link_message message;
-	int fd, result;
+	int fd, result = 0;
 
 	if (link_flush(router->link) < 0) {
 		ev_break(loop, EVBREAK_ALL);
