@@ -114,6 +114,19 @@ static void print_slots(json_t *pools)
 			    integer_of(slot, "unacknowledged"), integer_of(slot, "waiting"));
 }
 
+static void print_bypasses(json_t *pools)
+{
+	const char *name;
+	json_t *pool, *slot;
+	size_t i;
+
+	json_object_foreach(pools, name, pool)
+		json_array_foreach(json_object_get(pool, "slots"), i, slot)
+			if (json_object_get(slot, "bypass"))
+				printf("pool %s: worker %s listens on %s by itself, past limpet\n", name,
+				    string_of(slot, "slot"), string_of(slot, "bypass"));
+}
+
 static void print_status(json_t *status)
 {
 	json_t *listener, *counter;
@@ -128,6 +141,7 @@ static void print_status(json_t *status)
 		    strcmp(string_of(listener, "transport"), "udp") == 0 ? "/udp" : "", string_of(listener, "pool"));
 	printf("\n");
 	print_slots(json_object_get(status, "pools"));
+	print_bypasses(json_object_get(status, "pools"));
 	printf("\n");
 	json_object_foreach(json_object_get(status, "counters"), name, counter)
 		if (json_integer_value(counter))

@@ -1,7 +1,6 @@
 #include "supervisor/process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +14,6 @@
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/spawn.h"
-
-/* Data sockets of one worker. */
-#define KEPT_MAX 256
 
 static void set_state(struct supervised_slot *slot, enum slot_state state)
 {
@@ -78,40 +74,6 @@ void process_server_remove(struct process *process, struct process_server *serve
 {
 	TAILQ_REMOVE(&process->servers, server, entry);
 	free(server);
-}
-
-void process_keep(struct process *process, uint64_t number, const char *key, int fd)
-{
-	struct process_kept *kept;
-	int copy = fd < 0 || process->kept_count >= KEPT_MAX ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-
-	if (copy < 0)
-		return;
-	kept = malloc(sizeof(*kept) + strlen(key) + 1);
-	if (!kept) {
-		close(copy);
-		return;
-	}
-	kept->number = number;
-	kept->fd = copy;
-	memcpy(kept->key, key, strlen(key) + 1);
-	TAILQ_INSERT_TAIL(&process->kept, kept, entry);
-	process->kept_count++;
-}
-
-void process_drop(struct process *process, uint64_t number)
-{
-	struct process_kept *kept;
-
-	TAILQ_FOREACH (kept, &process->kept, entry)
-		if (kept->number == number)
-			break;
-	if (!kept)
-		return;
-	TAILQ_REMOVE(&process->kept, kept, entry);
-	process->kept_count--;
-	close(kept->fd);
-	free(kept);
 }
 
 bool process_any_serves(struct supervisor *supervisor, uint32_t listening)
@@ -203,8 +165,7 @@ static void process_free(struct process *process)
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	ev_timer_stop(supervisor->loop, &process->end_timer);
 	close_unserved(process);
-	while (!TAILQ_EMPTY(&process->kept))
-		process_drop(process, TAILQ_FIRST(&process->kept)->number);
+	process_accept_deinit(process);
 	TAILQ_REMOVE(&supervisor->processes, process, entry);
 	if (process->channel >= 0)
 		close(process->channel);
@@ -261,7 +222,7 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	supervisor_check_end(supervisor);
 }
 
-static void send_signal(struct process *process, int number)
+void process_signal(struct process *process, int number)
 {
 	process->last_signal = number;
 	if (kill(-process->pid, number) < 0)
@@ -286,14 +247,14 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	}
 	log_warning("%s (pid %d) did not end in time: it is killed", process->name, (int)process->pid);
-	send_signal(process, SIGKILL);
+	process_signal(process, SIGKILL);
 }
 
 void process_end(struct process *process, double grace)
 {
 	if (process->last_signal == SIGKILL)
 		return;
-	send_signal(process, SIGTERM);
+	process_signal(process, SIGTERM);
 	arm_end_timer(process, grace);
 }
 
@@ -310,12 +271,6 @@ void process_drain(struct process *process)
 	}
 	router_tell_worker(process->supervisor, LINK_WORKER_DRAIN, process);
 	arm_end_timer(process, process->drain_timeout);
-}
-
-void process_drained(struct process *process)
-{
-	if (process->draining && !process->last_signal)
-		send_signal(process, SIGTERM);
 }
 
 size_t process_retired_count(struct supervisor *supervisor, const char *pool)
@@ -425,6 +380,7 @@ void process_is_ready(struct process *process)
 	process->ready_since = ev_now(supervisor->loop);
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
+	process_look_for_bypass(process);
 	if (is_incoming(process))
 		roll_ready(process->slot);
 	if (holds_slot(process) && !process->draining)
@@ -450,7 +406,7 @@ static struct process *process_new(struct supervisor *supervisor, const char *po
 	if (asprintf(&process->name, "pool %s: worker %s", pool, slot) < 0)
 		process->name = NULL;
 	TAILQ_INIT(&process->servers);
-	TAILQ_INIT(&process->kept);
+	process_accept_init(process);
 	ev_init(&process->child, on_exit_of_child);
 	process->child.data = process;
 	ev_init(&process->start_timer, on_start_timer);
@@ -469,6 +425,7 @@ static void start_start_timer(struct process *process)
 {
 	process->start_timer.repeat = (double)process->slot->pool->config->start_timeout / 1000;
 	ev_timer_again(process->supervisor->loop, &process->start_timer);
+	process_watch_for_bypass(process);
 }
 
 static void watch_child(struct process *process)

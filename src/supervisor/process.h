@@ -36,6 +36,8 @@ struct process {
 	TAILQ_HEAD(, process_server) servers;
 	TAILQ_HEAD(, process_kept) kept;
 	unsigned kept_count;
+	ev_timer bypass_timer;
+	char bypass[ADDRESS_TEXT_MAX]; /* where it listens by itself, past limpet; empty: nowhere known */
 	bool ready;
 	double ready_since;
 	bool leaving;         /* it ends by itself when its last connection does */
@@ -96,9 +98,6 @@ void process_lost(struct process *process, const char *why);
 /* Tells it to finish what it has; past drain_timeout it is ended. */
 void process_drain(struct process *process);
 
-/* It is to finish, and has taken all that it was sent: a program of protocol accept is told by SIGTERM. */
-void process_drained(struct process *process);
-
 /* Takes it out of its slot and drains it. */
 void process_retire(struct process *process);
 
@@ -110,12 +109,29 @@ struct process_server *process_server_find(struct process *process, const char *
 int process_server_add(struct process *process, const char *key, uint32_t listening);
 void process_server_remove(struct process *process, struct process_server *server);
 
-/* Data sockets of a worker. process_keep() borrows the fd. */
+/* Does any worker have a server on this listening? */
+bool process_any_serves(struct supervisor *supervisor, uint32_t listening);
+
+/* To its process group. */
+void process_signal(struct process *process, int number);
+
+/* ---- process_accept.c: of protocol accept ---- */
+
+void process_accept_init(struct process *process);
+void process_accept_deinit(struct process *process);
+
+/* Data sockets. process_keep() borrows the fd. */
 void process_keep(struct process *process, uint64_t number, const char *key, int fd);
 void process_drop(struct process *process, uint64_t number);
 
-/* Does any worker have a server on this listening? */
-bool process_any_serves(struct supervisor *supervisor, uint32_t listening);
+/* It is to finish, and has taken all that it was sent: it is told by SIGTERM. */
+void process_drained(struct process *process);
+
+/* Warns, once, of a worker that listens by itself: now, or from time to time until it is ready. Of other protocols: nothing. */
+void process_look_for_bypass(struct process *process);
+void process_watch_for_bypass(struct process *process);
+
+/* ---- */
 
 /* Stops the timers that would start workers. */
 void process_cancel_restarts(struct supervisor *supervisor);

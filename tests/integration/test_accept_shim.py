@@ -5,6 +5,8 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import time
 
 import pytest
 
@@ -242,3 +244,24 @@ def test_what_is_left_of_the_front_costs_a_worker_nothing(limpet, tmp_path):
         assert stat.read().rsplit(")", 1)[1].split()[0] == "S"
     os.kill(pid, signal.SIGKILL)
     held[0].close()
+
+
+def test_a_worker_that_listens_past_limpet_is_found(limpet, tmp_path):
+    program = tmp_path / "static-server"
+    subprocess.run(["cc", "-static", "-o", program, paths.APPS / "static-server.c"], check=True)
+    port = free_port()
+    front = limpet([program, port], workers=2)
+    began = time.monotonic()
+    front.wait_for(rf"worker 0 .* listens on 127.0.0.1:{port} by itself, past limpet", seconds=5)
+    front.wait_for(rf"worker 1 .* listens on 127.0.0.1:{port} by itself, past limpet", seconds=5)
+    assert time.monotonic() - began < 3
+    assert [slot["bypass"] for slot in slots_of(front)] == [f"127.0.0.1:{port}"] * 2
+    assert f"worker 0 listens on 127.0.0.1:{port} by itself" in front.ctl("status")
+
+
+def test_no_worker_is_suspected_wrongly(limpet):
+    front = limpet([*PLAIN, f"127.0.0.1:{free_port()}", "127.0.0.1:0"], workers=2)
+    front.wait_ready(2)
+    get(front.address)
+    assert "past limpet" not in front.text()
+    assert not any("bypass" in slot for slot in slots_of(front))
