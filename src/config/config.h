@@ -68,6 +68,7 @@ struct pool_config {
 	uint64_t drain_timeout;
 	uint64_t kill_timeout;
 	uint64_t stuck_timeout;
+	int drain_signal; /* protocol accept: what tells a worker to finish */
 	enum on_down on_down;
 	unsigned surge;       /* workers of a new generation that may start at a time */
 	unsigned max_retired; /* workers that may finish old connections at a time */

@@ -1,6 +1,7 @@
 /* The rows, and the little that looks them up. */
 #include "config/keys.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,9 @@ const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSI
 
 const struct choice on_down_choices[] = {
     {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
+
+static const struct choice drain_signal_choices[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},
+    {"HUP", SIGHUP}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {NULL, 0}};
 
 #define CONFIG(field) offsetof(struct config, field)
 #define LISTENER(field) offsetof(struct listener_config, field)
@@ -132,6 +136,8 @@ const struct key keys[] = {
             "wait for the pool's first worker"},
     {KEYS_POOL, "drain_timeout", KEY_DURATION, POOL(drain_timeout), "5m", 0, 30 * DAY,
         .help = "How long a worker may keep its open connections when it is replaced or stopped"},
+    {KEYS_POOL, "drain_signal", KEY_CHOICE, POOL(drain_signal), "TERM", .choices = drain_signal_choices,
+        .help = "With protocol accept: the signal that makes the program finish its connections and end"},
     {KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
         .help = "How long after SIGTERM a worker gets SIGKILL"},
     {KEYS_POOL, "stuck_timeout", KEY_DURATION, POOL(stuck_timeout), "10s", 100, HOUR,

@@ -464,6 +464,7 @@ static struct process *launch(struct supervised_slot *slot)
 	process->flavour = pool->flavour;
 	process->drain_timeout = (double)pool->drain_timeout / 1000;
 	process->kill_timeout = (double)pool->kill_timeout / 1000;
+	process->drain_signal = pool->drain_signal;
 	process->id = ++supervisor->next_worker;
 	process->generation = ++slot->generation;
 	spawn.channel = ends[1];
@@ -527,6 +528,7 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	process->last_signal = past->last_signal;
 	process->drain_timeout = past->drain_timeout;
 	process->kill_timeout = past->kill_timeout;
+	process->drain_signal = past->drain_signal > 0 && past->drain_signal < NSIG ? past->drain_signal : SIGTERM;
 	if (slot && past->incoming)
 		slot->incoming = process;
 	else if (slot)

@@ -45,6 +45,7 @@ struct process {
 	int last_signal;      /* 0, SIGTERM or SIGKILL: what we sent */
 	double drain_timeout; /* seconds */
 	double kill_timeout;
+	int drain_signal;
 	ev_child child;
 	ev_timer start_timer; /* start_timeout: report */
 	ev_timer end_timer;   /* drain_timeout, then kill_timeout */
@@ -76,6 +77,7 @@ struct process_past {
 	int last_signal;
 	double drain_timeout;
 	double kill_timeout;
+	int drain_signal;
 	double end_in; /* seconds; negative: no end is near */
 };
 
@@ -124,7 +126,7 @@ void process_accept_deinit(struct process *process);
 void process_keep(struct process *process, uint64_t number, const char *key, int fd);
 void process_drop(struct process *process, uint64_t number);
 
-/* It is to finish, and has taken all that it was sent: it is told by SIGTERM. */
+/* It is to finish, and has taken all that it was sent: it is told by drain_signal. */
 void process_drained(struct process *process);
 
 /* Warns, once, of a worker that listens by itself: now, or from time to time until it is ready. Of other protocols: nothing. */

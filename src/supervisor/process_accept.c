@@ -55,7 +55,7 @@ void process_drop(struct process *process, uint64_t number)
 void process_drained(struct process *process)
 {
 	if (process->draining && !process->last_signal)
-		process_signal(process, SIGTERM);
+		process_signal(process, process->drain_signal);
 }
 
 /* ---- workers that listen by themselves ---- */

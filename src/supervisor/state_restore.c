@@ -223,6 +223,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	    .last_signal = (int)integer(item, "last_signal"),
 	    .drain_timeout = number(item, "drain_timeout"),
 	    .kill_timeout = number(item, "kill_timeout"),
+	    .drain_signal = (int)integer(item, "drain_signal"),
 	    .end_in = number(item, "end_in")};
 	const json_t *server;
 	struct process *process;

@@ -81,7 +81,7 @@ static const char everything[] =
     "\"flavour\":\"sticky-listen\",\"workers\":2,"
     "\"weights\":{\"1\":7},\"directory\":\"/"
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
-    "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\","
+    "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"drain_signal\":\"QUIT\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\","
     "\"surge\":2,\"max_retired\":8,\"on_down\":\"reject\",\"hold\":\"0s\","
     "\"window\":2,\"queue\":0}}}";
 
