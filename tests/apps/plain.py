@@ -1,6 +1,7 @@
 """A server that knows nothing of limpet, made of plain system calls: python3 plain.py ADDRESS... ([HOST]:PORT or HOST:PORT).
 
-MODE       blocking (a thread a listening socket), select (non-blocking) or edge (epoll, edge-triggered)
+MODE       blocking (a thread a listening socket), select (non-blocking) or edge (epoll, edge-triggered), early (the same, but
+           registered before bind)
 PREFORK    so many processes; FORK_AT=bind forks before listen(), EXEC=1 executes itself anew with the bound sockets
 FILES      the limit of open files, set when it listens
 V6ONLY     IPV6_V6ONLY of IPv6 sockets
@@ -21,6 +22,7 @@ import threading
 import time
 
 MODE = os.environ.get("MODE", "blocking")
+EARLY = select.epoll()
 
 
 def text(address):
@@ -34,6 +36,9 @@ def bound(address):
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6 and "V6ONLY" in os.environ:
         listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(os.environ["V6ONLY"]))
+    if MODE == "early":
+        listening.setblocking(False)
+        EARLY.register(listening, select.EPOLLIN | select.EPOLLET)
     try:
         listening.bind((host.strip("[]"), int(port)))
     except OSError as error:
@@ -102,12 +107,13 @@ def serve_select(sockets):
 
 
 def serve_edge(sockets):
-    poll = select.epoll()
+    poll = EARLY
     by_number = {}
     for listening in sockets:
         listening.setblocking(False)
         by_number[listening.fileno()] = listening
-        poll.register(listening, select.EPOLLIN | select.EPOLLET)
+        if MODE == "edge":
+            poll.register(listening, select.EPOLLIN | select.EPOLLET)
     while True:
         for number, _ in poll.poll():
             while take(by_number[number]):
@@ -151,7 +157,7 @@ def main():
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["FILES"]),) * 2)
     if "CLOSE_AT" in os.environ:
         signal.signal(signal.SIGUSR1, lambda *_: sockets[int(os.environ["CLOSE_AT"])].close())
-    {"blocking": serve_blocking, "select": serve_select, "edge": serve_edge}[MODE](sockets)
+    {"blocking": serve_blocking, "select": serve_select, "edge": serve_edge, "early": serve_edge}[MODE](sockets)
 
 
 main()

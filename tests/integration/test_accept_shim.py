@@ -32,7 +32,7 @@ def slots_of(front):
     return next(iter(json.loads(front.ctl("-j", "status"))["pools"].values()))["slots"]
 
 
-@pytest.mark.parametrize("mode", ["blocking", "select", "edge"])
+@pytest.mark.parametrize("mode", ["blocking", "select", "edge", "early"])
 def test_what_a_program_sees_is_what_it_would_see_alone(limpet, mode):
     port = free_port()
     front = limpet([*PLAIN, f"127.0.0.1:{port}"], workers=2, env={"MODE": mode})

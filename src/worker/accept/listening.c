@@ -100,15 +100,20 @@ static bool is_tcp(int fd)
 	       option_of(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
-/* One open file takes the place of another under the number fd; what belongs to the fd, and O_NONBLOCK, stay as they are. */
+/* One open file takes the place of another under the number fd, also in epoll sets; what belongs to the fd, and O_NONBLOCK, stay as
+ * they are. */
 static int replace(int fd, int by)
 {
-	int flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD);
+	int flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD), result = 0;
+	struct registered registered;
 
-	if (flags < 0 || fd_flags < 0 || fcntl(by, F_SETFL, O_RDWR | (flags & (O_NONBLOCK | O_ASYNC))) < 0 ||
-	    real()->dup3(by, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+	if (flags < 0 || fd_flags < 0 || fcntl(by, F_SETFL, O_RDWR | (flags & (O_NONBLOCK | O_ASYNC))) < 0)
 		return -errno;
-	return 0;
+	registered_take_out(fd, &registered);
+	if (real()->dup3(by, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+		result = -errno;
+	registered_put_back(fd, &registered);
+	return result;
 }
 
 /* Makes a pair and asks whether the socket may be bound there. The near end has its name then, and *far is the other one. Returns

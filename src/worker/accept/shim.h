@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "channel/accept_message.h"
@@ -87,6 +88,22 @@ void kept_drop_own(int near);
 
 /* Forgets all of it: the socket is swapped back. */
 void kept_drop(int near);
+
+/* ---- registered.c: the epoll sets that hold a socket ---- */
+
+#define REGISTERED_MAX 8
+
+struct registered {
+	size_t count;
+	struct {
+		int set;
+		struct epoll_event event;
+	} in[REGISTERED_MAX];
+};
+
+/* Takes fd out of the sets that it is in, and puts what has its number now into the same. */
+void registered_take_out(int fd, struct registered *registered);
+void registered_put_back(int fd, struct registered *registered);
 
 /* ---- listening.c ---- */
 
