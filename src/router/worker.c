@@ -1,7 +1,6 @@
 #include "router/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,20 +10,13 @@
 #include "router/connection.h"
 #include "router/listener.h"
 #include "router/pool.h"
+#include "router/server.h"
 
 /* After a worker's death: so much of its last words is read, in blocks of 64 KiB. */
 #define LAST_WORDS_MAX 64
 
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
-
-/* A data socket of protocol accept from a former router. */
-struct kept {
-	TAILQ_ENTRY(kept) entry;
-	uint64_t number;
-	int fd;
-	char key[];
-};
 
 static void tell(struct worker *worker, enum link_type type)
 {
@@ -43,86 +35,6 @@ static void update_watch(struct worker *worker)
 		events = EPOLLIN | (channel_wants_write(worker->channel) ? EPOLLOUT : 0u);
 	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
-}
-
-/* ---- servers ---- */
-
-static struct server *find_server(const struct worker *worker, const char *key)
-{
-	struct server *server;
-
-	TAILQ_FOREACH (server, &worker->servers, entry)
-		if (strcmp(server->key, key) == 0)
-			return server;
-	return NULL;
-}
-
-static void remove_server(struct worker *worker, struct server *server)
-{
-	TAILQ_REMOVE(&worker->servers, server, entry);
-	free(server);
-}
-
-static struct server *add_server(struct worker *worker, const struct link_message *message)
-{
-	size_t length = strlen(message->key) + 1;
-	struct server *server = find_server(worker, message->key);
-
-	if (!server) {
-		server = calloc(1, sizeof(*server) + length);
-		if (!server)
-			return NULL;
-		memcpy(server->key, message->key, length);
-		TAILQ_INSERT_TAIL(&worker->servers, server, entry);
-	}
-	server->listener = listener_find(worker->router, message->listener);
-	server->port = address_port(&message->address);
-	return server;
-}
-
-/* Do the workers say where they listen? */
-static bool names_servers(const struct worker *worker)
-{
-	return worker->protocol == PROTOCOL_NODE_CLUSTER || worker->protocol == PROTOCOL_ACCEPT;
-}
-
-/* Which of the worker's servers takes the connection. */
-static const struct server *server_for(const struct worker *worker, const struct connection *connection)
-{
-	const struct server *server, *first = NULL;
-
-	TAILQ_FOREACH (server, &worker->servers, entry) {
-		if (!server->listening)
-			continue;
-		if (!worker->slot->pool->config->has_listeners) {
-			if (server->listener && server->listener == connection->listener)
-				return server;
-			continue;
-		}
-		if (server->port == connection->port)
-			return server;
-		if (!first)
-			first = server;
-	}
-	return first;
-}
-
-bool worker_serves(const struct worker *worker, const struct connection *connection)
-{
-	if (worker->drained || worker->lost)
-		return false;
-	return !names_servers(worker) || server_for(worker, connection);
-}
-
-void workers_forget_listener(struct router *router, const struct listener *listener)
-{
-	struct server *server;
-	struct worker *worker;
-
-	TAILQ_FOREACH (worker, &router->workers, entry)
-		TAILQ_FOREACH (server, &worker->servers, entry)
-			if (server->listener == listener)
-				server->listener = NULL;
 }
 
 /* ---- what the channel tells ---- */
@@ -176,7 +88,7 @@ static void on_dropped(void *owner, uint64_t number)
 static void on_listening(void *owner, const char *key)
 {
 	struct worker *worker = owner;
-	struct server *server = find_server(worker, key);
+	struct server *server = server_find(worker, key);
 	struct link_message message;
 
 	if (!server)
@@ -193,11 +105,11 @@ static void on_listening(void *owner, const char *key)
 static void on_closed_server(void *owner, const char *key)
 {
 	struct worker *worker = owner;
-	struct server *server = find_server(worker, key);
+	struct server *server = server_find(worker, key);
 	struct link_message message;
 
 	if (server)
-		remove_server(worker, server);
+		server_remove(worker, server);
 	link_message_init(&message, LINK_UNLISTEN);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
@@ -451,7 +363,7 @@ int worker_send(struct worker *worker, struct connection *connection)
 
 	if (!worker_can_send(worker))
 		return -EAGAIN;
-	if (names_servers(worker))
+	if (worker_names_servers(worker))
 		message.server_key = server_for(worker, connection)->key;
 	if (connection_make_ready(connection) < 0) {
 		connection_close(connection, CLOSE_CLIENT);
@@ -514,40 +426,6 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	return worker;
 }
 
-/* Hands the kept data sockets to the channel, or, without one, closes them. */
-static void use_kept(struct worker *worker)
-{
-	struct kept *kept;
-
-	while ((kept = TAILQ_FIRST(&worker->kept))) {
-		TAILQ_REMOVE(&worker->kept, kept, entry);
-		if (!worker->channel)
-			close(kept->fd);
-		else if (channel_keep(worker->channel, kept->key, kept->number, kept->fd) < 0)
-			log_error("%s: out of memory: one of its listening sockets gets no connections", worker->name);
-		free(kept);
-	}
-}
-
-void worker_restore_kept(struct worker *worker, const struct link_message *message, int fd)
-{
-	size_t length = strlen(message->key) + 1;
-	struct kept *kept;
-	int copy = fd < 0 || worker->channel ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-
-	if (copy < 0)
-		return;
-	kept = malloc(sizeof(*kept) + length);
-	if (!kept) {
-		close(copy);
-		return;
-	}
-	kept->number = message->request;
-	kept->fd = copy;
-	memcpy(kept->key, message->key, length);
-	TAILQ_INSERT_TAIL(&worker->kept, kept, entry);
-}
-
 void worker_open_channel(struct worker *worker, const struct channel_image *image)
 {
 	unsigned window = worker->slot->pool->config->window;
@@ -569,7 +447,7 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 		lose(worker, -ENOMEM, "out of memory, or its state was unreadable");
 		return;
 	}
-	use_kept(worker);
+	worker_use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
 	update_watch(worker);
 }
@@ -587,12 +465,12 @@ void worker_free(struct worker *worker)
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
 	poller_set(&router->poller, &worker->watch, 0);
-	use_kept(worker);
+	worker_use_kept(worker);
 	channel_free(worker->channel);
 	if (worker->fd >= 0)
 		close(worker->fd);
 	while (!TAILQ_EMPTY(&worker->servers))
-		remove_server(worker, TAILQ_FIRST(&worker->servers));
+		server_remove(worker, TAILQ_FIRST(&worker->servers));
 	TAILQ_REMOVE(&router->workers, worker, entry);
 	free(worker);
 }
@@ -645,7 +523,7 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 
 	if (worker->lost || !worker->channel)
 		return;
-	if (!error && answer->socket_type == SOCK_STREAM && !add_server(worker, answer))
+	if (!error && answer->socket_type == SOCK_STREAM && !server_add(worker, answer))
 		error = ENOMEM;
 	channel_answer_listen(worker->channel, answer->request, error, &answer->address, fd,
 	    answer->has_data ? answer->data : NULL);
@@ -654,7 +532,7 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 
 void worker_restore_server(struct worker *worker, const struct link_message *message)
 {
-	struct server *server = add_server(worker, message);
+	struct server *server = server_add(worker, message);
 
 	if (server)
 		server->listening = true;
