@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #define ANSWER_MAX (16u << 20)
 #define TIMEOUT_SECONDS 10
 
-static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] COMMAND\n"
+static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] [-v] COMMAND\n"
 			    "\n"
 			    "  status          listeners, slots and counters\n"
 			    "  restart [POOL]  rolling restart of one pool's workers, or of all\n"
@@ -26,6 +27,7 @@ static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] COMMAND\n"
 			    "\n"
 			    "  -S SOCKET  limpet's control socket (default: $LIMPET_CONTROL, else " DEFAULT_SOCKET ")\n"
 			    "  -j         print the answer as JSON, as it came\n"
+			    "  -v         say also what the router is kept from\n"
 			    "  -h         this text\n"
 			    "  -V         the version\n";
 
@@ -127,7 +129,39 @@ static void print_bypasses(json_t *pools)
 				    string_of(slot, "slot"), string_of(slot, "bypass"));
 }
 
-static void print_status(json_t *status)
+/* "Landlock (ABI 7)", or "no seccomp (limpet was built without it)". */
+static void print_part(const json_t *sandbox, const char *key, const char *name)
+{
+	const json_t *part = json_object_get(sandbox, key);
+	const char *why = json_string_value(json_object_get(json_object_get(sandbox, "missing"), key));
+
+	if (json_integer_value(part))
+		printf(", %s (ABI %lld)", name, (long long)json_integer_value(part));
+	else if (json_is_true(part))
+		printf(", %s", name);
+	else
+		printf(", no %s%s%s%s", name, why ? " (" : "", why ? why : "", why ? ")" : "");
+}
+
+static void print_sandbox(const json_t *sandbox)
+{
+	uid_t uid = (uid_t)integer_of(sandbox, "uid");
+	const struct passwd *user = getpwuid(uid);
+
+	printf("router %lld: user ", integer_of(sandbox, "pid"));
+	if (user)
+		printf("%s", user->pw_name);
+	else
+		printf("%u", (unsigned)uid);
+	printf(", capabilities %s", string_of(sandbox, "capabilities"));
+	print_part(sandbox, "no_new_privs", "no_new_privs");
+	print_part(sandbox, "landlock", "Landlock");
+	print_part(sandbox, "empty_root", "empty root directory");
+	print_part(sandbox, "seccomp", "seccomp filter");
+	printf("\n");
+}
+
+static void print_status(json_t *status, bool verbose)
 {
 	json_t *listener, *counter;
 	const char *name;
@@ -139,6 +173,8 @@ static void print_status(json_t *status)
 	json_array_foreach(json_object_get(status, "listeners"), i, listener)
 		printf("listening on %s%s (pool %s)\n", string_of(listener, "address"),
 		    strcmp(string_of(listener, "transport"), "udp") == 0 ? "/udp" : "", string_of(listener, "pool"));
+	if (verbose)
+		print_sandbox(json_object_get(status, "sandbox"));
 	printf("\n");
 	print_slots(json_object_get(status, "pools"));
 	print_bypasses(json_object_get(status, "pools"));
@@ -148,7 +184,7 @@ static void print_status(json_t *status)
 			printf("%-24s %lld\n", name, (long long)json_integer_value(counter));
 }
 
-static int show(const char *text, size_t length, bool as_json)
+static int show(const char *text, size_t length, bool as_json, bool verbose)
 {
 	json_error_t error;
 	json_t *result = json_loadb(text, length, 0, &error);
@@ -168,7 +204,7 @@ static int show(const char *text, size_t length, bool as_json)
 		json_dumpf(result, stdout, JSON_INDENT(2));
 		printf("\n");
 	} else {
-		print_status(result);
+		print_status(result, verbose);
 	}
 	json_decref(result);
 	return status;
@@ -195,18 +231,21 @@ static char *make_request(int count, char **words)
 int main(int argc, char **argv)
 {
 	const char *path = getenv("LIMPET_CONTROL");
-	bool as_json = false;
+	bool as_json = false, verbose = false;
 	char *request, *text;
 	size_t length;
 	int option, fd, status;
 
-	while ((option = getopt(argc, argv, "S:jhV")) != -1) {
+	while ((option = getopt(argc, argv, "S:jvhV")) != -1) {
 		switch (option) {
 		case 'S':
 			path = optarg;
 			break;
 		case 'j':
 			as_json = true;
+			break;
+		case 'v':
+			verbose = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -231,7 +270,7 @@ int main(int argc, char **argv)
 	free(request);
 	if (!text)
 		return 2;
-	status = show(text, length, as_json);
+	status = show(text, length, as_json, verbose);
 	free(text);
 	return status;
 }

@@ -42,7 +42,7 @@ _limpetctl() {
 	if [[ ${COMP_WORDS[COMP_CWORD - 1]} == -S ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	else
-		mapfile -t COMPREPLY < <(compgen -W '-S -j -h -V status' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W '-S -j -h -V status restart reload upgrade stop' -- "$word")
 	fi
 }
 

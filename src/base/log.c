@@ -94,18 +94,40 @@ bool log_enabled(enum log_level level)
 	return level <= current.level;
 }
 
-/* Lines may hold bytes that a client or worker chose: control characters never reach a terminal as such. */
+/* The length of the UTF-8 character that text begins with (RFC 3629), 0 if it is none. */
+static size_t utf8_length(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	size_t length = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : c[0] < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < length; i++)
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	/* Longer than needed, surrogates, beyond U+10FFFF. */
+	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
+	    (c[0] == 0xf4 && c[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+/* Lines may hold bytes that a client or worker chose: control characters never reach a terminal as such, and JSON is UTF-8. */
 static size_t append_escaped(char *line, size_t at, size_t size, const char *text, bool json)
 {
 	for (; *text && at + 8 < size; text++) {
 		unsigned char c = (unsigned char)*text;
+		size_t bytes = json ? utf8_length(text) : 1;
 
 		if (c < 0x20 || c == 0x7f)
 			at += (size_t)snprintf(line + at, size - at, json ? "\\u%04x" : "\\x%02x", c);
 		else if (json && (c == '"' || c == '\\'))
 			at += (size_t)snprintf(line + at, size - at, "\\%c", c);
-		else
-			line[at++] = (char)c;
+		else if (bytes == 0)
+			at += (size_t)snprintf(line + at, size - at, "\\ufffd");
+		else {
+			memcpy(line + at, text, bytes);
+			at += bytes;
+			text += bytes - 1;
+		}
 	}
 	return at;
 }

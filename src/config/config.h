@@ -29,6 +29,20 @@ enum flavour {
 
 enum on_down { ON_DOWN_HOLD, ON_DOWN_NEXT, ON_DOWN_REJECT };
 
+/* Permission bits, or those that are masked out. */
+struct mode {
+	bool is_set;
+	unsigned bits;
+};
+
+/* A resource limit: soft and hard alike. */
+struct limit {
+	bool is_set;
+	uint64_t value; /* LIMIT_UNLIMITED */
+};
+
+#define LIMIT_UNLIMITED UINT64_MAX
+
 struct pool_config;
 
 struct listener_config {
@@ -64,6 +78,11 @@ struct pool_config {
 	char **environment;  /* NULL-terminated "NAME=value" that are added to limpet's own; may be NULL */
 	char *user;          /* NULL: as limpet's */
 	char *group;         /* NULL: the user's */
+	struct mode umask;   /* where not set: as limpet's, like the limits */
+	struct limit limit_nofile;    /* RLIMIT_NOFILE */
+	struct limit limit_processes; /* RLIMIT_NPROC */
+	struct limit limit_memory;    /* RLIMIT_AS, bytes */
+	struct limit limit_core;      /* RLIMIT_CORE, bytes */
 	uint64_t start_timeout;
 	uint64_t drain_timeout;
 	uint64_t kill_timeout;
@@ -84,6 +103,7 @@ struct config {
 	char *file;    /* NULL: from the command line only */
 	char *user;    /* of the router; NULL: nobody if started as root, else unchanged */
 	char *control; /* path of the control socket; NULL: none */
+	struct mode control_mode; /* of that socket; always set */
 	char *hash_secret; /* path; NULL: random at start */
 	enum log_level log_level;
 	enum log_format log_format;

@@ -50,6 +50,9 @@ const struct key keys[] = {
                 "is started as root, else the user who started it"},
     {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
         .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
+    {KEYS_CONFIG, "control_mode", KEY_MODE, CONFIG(control_mode), "0600", .max = 0660,
+        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too, which is "
+                "limpet's own or that of a set-group-ID directory"},
     {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
         .help = "File whose first 32 bytes seed the hash of keys, so that several hosts, or one host after a full "
                 "restart, send a client to the same slot; without it the seed is random at each start"},
@@ -131,6 +134,10 @@ const struct key keys[] = {
         .help = "User that workers run as; without it the user who started limpet"},
     {KEYS_POOL, "group", KEY_STRING, POOL(group), .min = 1, .max = 255,
         .help = "Group that workers run as; without it the user's"},
+    {KEYS_POOL, "umask", KEY_MODE, POOL(umask), .max = 0777,
+        .help = "Permissions that files which workers create do not get, such as \"0027\"; without it limpet's"},
+    {KEYS_POOL, "limits", KEY_OBJECT, 0, .of = KEYS_LIMITS,
+        .help = "Resources that each worker may use; what is left out is as limpet was started with"},
     {KEYS_POOL, "start_timeout", KEY_DURATION, POOL(start_timeout), "30s", 100, HOUR,
         .help = "How long a worker may take from its start until it is ready; past it that is reported, and clients no longer "
             "wait for the pool's first worker"},
@@ -160,6 +167,17 @@ const struct key keys[] = {
         .help = "How many hand-offs to one worker may be unacknowledged"},
     {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
         .help = "How many connections may wait behind a worker whose window is full; past it 503"},
+
+    {KEYS_LIMITS, "nofile", KEY_LIMIT, POOL(limit_nofile), NULL, 16, 1u << 30,
+        .help = "How many files and sockets it may have open (RLIMIT_NOFILE)"},
+    {KEYS_LIMITS, "processes", KEY_LIMIT, POOL(limit_processes), NULL, 1, 1u << 22,
+        .help = "How many processes and threads its user may have, those of others included (RLIMIT_NPROC); "
+                "root is not bound by it"},
+    {KEYS_LIMITS, "memory", KEY_SIZE_LIMIT, POOL(limit_memory), NULL, UINT64_C(1) << 20, UINT64_C(1) << 50,
+        .help = "Its address space (RLIMIT_AS); Node.js reserves far more than it uses, so there "
+                "--max-old-space-size is the better bound"},
+    {KEYS_LIMITS, "core", KEY_SIZE_LIMIT, POOL(limit_core), NULL, 0, UINT64_C(1) << 50,
+        .help = "Size of its core dump if it crashes (RLIMIT_CORE)"},
 };
 
 const size_t keys_count = sizeof keys / sizeof keys[0];
@@ -171,7 +189,8 @@ const char *keys_prefix(enum key_object object)
 	    [KEYS_LISTENER] = "listeners.NAME.",
 	    [KEYS_STICKY] = "listeners.NAME.sticky[].",
 	    [KEYS_STICKY_IP] = "listeners.NAME.sticky[].ip.",
-	    [KEYS_POOL] = "pools.NAME."};
+	    [KEYS_POOL] = "pools.NAME.",
+	    [KEYS_LIMITS] = "pools.NAME.limits."};
 
 	return prefixes[object];
 }
@@ -223,6 +242,9 @@ static void set_default(const struct key *key, void *field)
 		break;
 	case KEY_BOOLEAN:
 		*(bool *)field = strcmp(key->fallback, "true") == 0;
+		break;
+	case KEY_MODE:
+		*(struct mode *)field = (struct mode){true, (unsigned)strtoul(key->fallback, NULL, 8)};
 		break;
 	case KEY_CHOICE:
 		choice_value(key->choices, key->fallback, &value);

@@ -19,6 +19,7 @@ enum key_object {
 	KEYS_STICKY,    /* each of "sticky" that is an object; struct sticky_source */
 	KEYS_STICKY_IP, /* "ip" in it; struct sticky_source */
 	KEYS_POOL,      /* each of "pools"; struct pool_config */
+	KEYS_LIMITS,    /* "limits" in it; struct pool_config */
 	KEYS_OBJECTS,
 };
 
@@ -30,6 +31,9 @@ enum key_type {
 	KEY_SIZE,        /* size_t, bytes */
 	KEY_INTEGER,     /* unsigned */
 	KEY_BOOLEAN,     /* bool */
+	KEY_MODE,        /* struct mode, an octal string; no bits but those of max */
+	KEY_LIMIT,       /* struct limit, a number or "unlimited" */
+	KEY_SIZE_LIMIT,  /* struct limit, a size or "unlimited" */
 	KEY_CHOICE,      /* an enum */
 	KEY_OBJECT,      /* the keys of ->of, in the same struct */
 	KEY_MAP,         /* an object of names, each with the keys of ->of */
@@ -54,7 +58,7 @@ struct key {
 	enum key_type type;
 	size_t offset;
 	const char *fallback; /* the default as text, or NULL: none */
-	uint64_t min;         /* duration, size, integer: bounds; string, list, map: of the length */
+	uint64_t min;         /* duration, size, integer, limit: bounds; string, list, map: of the length */
 	uint64_t max;
 	const struct choice *choices; /* KEY_CHOICE */
 	enum key_object of;           /* KEY_OBJECT, KEY_MAP */

@@ -16,6 +16,7 @@ static const struct {
     {KEYS_STICKY, "Sources of a sticky key"},
     {KEYS_STICKY_IP, "Prefixes of the client address"},
     {KEYS_POOL, "Pools"},
+    {KEYS_LIMITS, "Limits of workers"},
 };
 
 /* mdoc begins a new line for each sentence, and takes '.' at the start of a line and '\' as its own. */
@@ -64,6 +65,16 @@ static void print_type(const struct key *key, FILE *out)
 		break;
 	case KEY_BOOLEAN:
 		fputs("true or false", out);
+		break;
+	case KEY_MODE:
+		fprintf(out, "octal number as a string, at most \\(dq%04" PRIo64 "\\(dq", key->max);
+		break;
+	case KEY_LIMIT:
+		fprintf(out, "number, %" PRIu64 " to %" PRIu64 ", or \\(dqunlimited\\(dq", key->min, key->max);
+		break;
+	case KEY_SIZE_LIMIT:
+		fprintf(out, "size, %s to %s, or \\(dqunlimited\\(dq", size_format(key->min, least),
+		    size_format(key->max, most));
 		break;
 	case KEY_CHOICE:
 		print_choices(key, out);

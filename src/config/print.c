@@ -147,6 +147,26 @@ static json_t *map_json(const struct config *config, const struct key *key)
 	return map;
 }
 
+static json_t *limit_json(const struct key *key, const struct limit *limit)
+{
+	char text[UNITS_TEXT_MAX];
+
+	if (limit->value == LIMIT_UNLIMITED)
+		return json_string("unlimited");
+	return key->type == KEY_LIMIT ? json_integer((json_int_t)limit->value)
+				      : json_string(size_format(limit->value, text));
+}
+
+static json_t *mode_json(const struct mode *mode)
+{
+	char text[8];
+
+	snprintf(text, sizeof text, "%04o", mode->bits & 07777);
+	return json_string(text);
+}
+
+static bool any_set(enum key_object object, const void *base);
+
 /* Is there anything to print? What is not set has no text that would load to it. */
 static bool is_set(const struct key *key, const void *base)
 {
@@ -165,9 +185,25 @@ static bool is_set(const struct key *key, const void *base)
 		return ((const struct listener_config *)base)->has_address;
 	case KEY_CHOICE:
 		return choice_name(key->choices, *(const int *)field) != NULL;
+	case KEY_MODE:
+		return ((const struct mode *)field)->is_set;
+	case KEY_LIMIT:
+	case KEY_SIZE_LIMIT:
+		return ((const struct limit *)field)->is_set;
+	case KEY_OBJECT:
+		return any_set(key->of, base);
 	default:
 		return true;
 	}
+}
+
+static bool any_set(enum key_object object, const void *base)
+{
+	for (size_t i = 0; i < keys_count; i++) {
+		if (keys[i].object == object && is_set(&keys[i], base))
+			return true;
+	}
+	return false;
 }
 
 static json_t *value_json(const struct key *key, const void *base)
@@ -191,6 +227,11 @@ static json_t *value_json(const struct key *key, const void *base)
 		return json_integer(*(const unsigned *)field);
 	case KEY_BOOLEAN:
 		return json_boolean(*(const bool *)field);
+	case KEY_MODE:
+		return mode_json(field);
+	case KEY_LIMIT:
+	case KEY_SIZE_LIMIT:
+		return limit_json(key, field);
 	case KEY_CHOICE:
 		return json_string(choice_name(key->choices, *(const int *)field));
 	case KEY_OBJECT:

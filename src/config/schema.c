@@ -50,6 +50,17 @@ static json_t *string_schema(const struct key *key)
 	    (json_int_t)key->max);
 }
 
+/* A number, for sizes also one with a unit, or the word. */
+static json_t *limit_schema(const struct key *key)
+{
+	json_t *forms = json_pack("[{ss, sI, sI}, {ss}]", "type", "integer", "minimum", (json_int_t)key->min, "maximum",
+	    (json_int_t)key->max, "const", "unlimited");
+
+	if (key->type == KEY_SIZE_LIMIT)
+		json_array_append_new(forms, json_pack("{ss, ss}", "type", "string", "pattern", "^[0-9]+[kKmMgG]?$"));
+	return json_pack("{so}", "anyOf", forms);
+}
+
 static json_t *value_schema(const struct key *key)
 {
 	switch (key->type) {
@@ -72,6 +83,11 @@ static json_t *value_schema(const struct key *key)
 		    "maximum", (json_int_t)key->max);
 	case KEY_BOOLEAN:
 		return json_pack("{ss}", "type", "boolean");
+	case KEY_MODE:
+		return json_pack("{ss, ss}", "type", "string", "pattern", "^0?[0-7]{3}$");
+	case KEY_LIMIT:
+	case KEY_SIZE_LIMIT:
+		return limit_schema(key);
 	case KEY_CHOICE:
 		return choice_schema(key);
 	case KEY_OBJECT:

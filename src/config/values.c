@@ -138,6 +138,45 @@ static void read_boolean(struct reader *reader, const struct node *node, bool *f
 		read_wrong_type(reader, node, "true or false");
 }
 
+static void read_mode(struct reader *reader, const struct key *key, const struct node *node, struct mode *field)
+{
+	const char *text = node->string;
+	unsigned bits;
+
+	if (node->type != NODE_STRING) {
+		read_wrong_type(reader, node, "an octal number as a string such as \"0600\"");
+		return;
+	}
+	if (strlen(text) < 3 || strlen(text) > 4 || text[strspn(text, "01234567")] != '\0') {
+		problems_value(reader->problems, node,
+		    QUOTED " is no mode; write three octal digits, or four with 0 first, such as \"0600\"", text);
+		return;
+	}
+	bits = (unsigned)strtoul(text, NULL, 8);
+	if (bits & ~(unsigned)key->max)
+		problems_value(reader->problems, node, "may have no bits but those of \"%04o\"", (unsigned)key->max);
+	else
+		*field = (struct mode){true, bits};
+}
+
+static void read_limit(struct reader *reader, const struct key *key, const struct node *node, struct limit *field)
+{
+	size_t before = reader->problems->count;
+	unsigned number = 0;
+	size_t size = 0;
+
+	if (node->type == NODE_STRING && strcmp(node->string, "unlimited") == 0) {
+		*field = (struct limit){true, LIMIT_UNLIMITED};
+		return;
+	}
+	if (key->type == KEY_LIMIT)
+		read_integer(reader, key, node, &number);
+	else
+		read_size(reader, key, node, &size);
+	if (reader->problems->count == before)
+		*field = (struct limit){true, key->type == KEY_LIMIT ? number : size};
+}
+
 static void read_choice(struct reader *reader, const struct key *key, const struct node *node, int *field)
 {
 	struct suggest suggest;
@@ -313,6 +352,13 @@ void read_value(struct reader *reader, const struct key *key, const struct node 
 		break;
 	case KEY_BOOLEAN:
 		read_boolean(reader, node, field);
+		break;
+	case KEY_MODE:
+		read_mode(reader, key, node, field);
+		break;
+	case KEY_LIMIT:
+	case KEY_SIZE_LIMIT:
+		read_limit(reader, key, node, field);
 		break;
 	case KEY_CHOICE:
 		read_choice(reader, key, node, field);

@@ -22,6 +22,9 @@ enum connection_state {
 	CONNECTION_LINGERING,  /* an error was sent: give the client time to read it */
 };
 
+/* Clients that were sent an error and may still read it. */
+#define CONNECTION_LINGERING_MAX 1024
+
 struct connection {
 	TAILQ_ENTRY(connection) entry; /* in the one list that its state says */
 	enum connection_state state;
@@ -74,6 +77,11 @@ struct connection_past {
 	bool routed; /* client and hash are known and final */
 };
 
+/* The id with the greatest generation, and where a successor's ids begin: an answer to one of the former router's hand-offs that
+ * did not come over is no answer to a new one. */
+uint32_t connections_last_id(const struct router *router);
+void connections_begin_behind(struct router *router, uint32_t id);
+
 /* Goes on with it. Those handed off must be restored before any other connection, since they keep their ids. The others are only
  * put aside: connections_resume() sets them going. */
 void connection_restore(struct router *router, const struct connection_past *past);
@@ -112,5 +120,8 @@ void connection_linger_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* The timer of a listener's request heads. */
 void connection_head_timer(struct ev_loop *loop, ev_timer *timer, int revents);
+
+/* Closes those that have been sending their request head for longer than this, at most so many of each listener. */
+void connections_evict_slow(struct router *router, double seconds, unsigned most);
 
 #endif

@@ -11,6 +11,7 @@
 
 /* Enough for the replay of 1,024 workers with several servers each. */
 #define QUEUE_MAX 16384
+#define QUEUE_CONGESTED 2048
 
 struct queued {
 	TAILQ_ENTRY(queued) entry;
@@ -65,6 +66,11 @@ int link_fd(const struct link *link)
 bool link_wants_write(const struct link *link)
 {
 	return !TAILQ_EMPTY(&link->queue);
+}
+
+bool link_is_congested(const struct link *link)
+{
+	return link->count > QUEUE_CONGESTED;
 }
 
 void link_message_init(struct link_message *message, enum link_type type)

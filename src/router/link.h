@@ -83,6 +83,10 @@ void link_free(struct link *link); /* NULL is allowed */
 int link_fd(const struct link *link);
 bool link_wants_write(const struct link *link);
 
+/* So much is queued that whatever makes more of it should pause until link_flush() has sent some: far below the bound, past
+ * which link_send() fails. */
+bool link_is_congested(const struct link *link);
+
 /* Clears a message and sets its type. */
 void link_message_init(struct link_message *message, enum link_type type);
 

@@ -25,6 +25,9 @@ void listener_abandon(struct listener *listener);
 /* Accepts what is in the backlog, then stops for good: the address is free for others as soon as the supervisor closes, too. */
 void listener_finish(struct listener *listener);
 
+/* How many of so many files may be clients'; the rest is kept for what else the router opens. */
+int listener_files_for_clients(uint64_t limit);
+
 /* The router's timer that ends a pause. */
 void listener_accept_timer(struct ev_loop *loop, ev_timer *timer, int revents);
 

@@ -95,7 +95,7 @@ void pool_dispatch(struct router_pool *pool, struct connection *connection)
 			if (!TAILQ_EMPTY(&slot->waiting) || worker_send(slot->worker, connection) == -EAGAIN)
 				wait_at(slot, connection, false);
 			else if (connection->state == CONNECTION_UNUSED && connection->fd >= 0)
-				break; /* the worker is lost: the next choice */
+				break; /* the worker is going: the next choice */
 			return;
 		case VERDICT_WAIT:
 			wait_at(slot, connection, true);
@@ -128,8 +128,8 @@ void slot_flush(struct slot *slot)
 			return;
 		}
 		if (connection->state == CONNECTION_UNUSED && connection->fd >= 0) {
-			/* The worker is lost, and with it everyone else here has got a new decision. */
-			pool_dispatch(slot->pool, connection);
+			/* The worker is going; everyone else here gets a new decision when it is lost. */
+			pool_dispatch(connection->pool, connection);
 			return;
 		}
 	}
@@ -177,11 +177,22 @@ void slot_up(struct slot *slot, struct worker *worker)
 		arm_hold_timer(slot);
 }
 
+/* While one worker takes over from another both are there: the new one may end before the old one was told to. */
+static struct worker *other_worker(const struct slot *slot, const struct worker *than)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH (worker, &slot->pool->router->workers, entry)
+		if (worker != than && worker->slot == slot && worker->ready && !worker->drained && !worker->lost)
+			return worker;
+	return NULL;
+}
+
 void slot_down(struct slot *slot, struct worker *worker)
 {
 	if (slot->worker != worker)
 		return;
-	slot->worker = NULL;
+	slot->worker = other_worker(slot, worker);
 	slot->down_since = ev_now(slot->pool->router->loop);
 	ev_timer_stop(slot->pool->router->loop, &slot->hold_timer);
 	slot_redispatch(slot);
@@ -220,6 +231,14 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 	pool->open_timer.data = pool;
 	ev_timer_start(router->loop, &pool->open_timer);
 	return 0;
+}
+
+void pool_forget_stats(struct router_pool *pool)
+{
+	static struct slot_stats nobodys;
+
+	for (size_t i = 0; i < pool->config->slots_count; i++)
+		pool->slots[i].stats = &nobodys;
 }
 
 void pool_deinit(struct router_pool *pool)

@@ -9,6 +9,9 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
     struct slot_stats *const *stats);
 void pool_deinit(struct router_pool *pool);
 
+/* The slots' statistics are a successor's from now on: what still changes here is not counted. */
+void pool_forget_stats(struct router_pool *pool);
+
 /* Sends a connection that is in no list, and whose key is known, to the worker of its slot, or to the next choice, or puts it
  * into a queue, or closes it. */
 void pool_dispatch(struct router_pool *pool, struct connection *connection);

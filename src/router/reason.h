@@ -7,6 +7,7 @@
 /* REASON(NAME, counter, HTTP status or 0: closed without an answer) */
 #define CLOSE_REASONS(REASON)                                                                                  \
 	REASON(ACKNOWLEDGED, acknowledged, 0)                                                                  \
+	REASON(UNANSWERED, unanswered, 0)                                                                      \
 	REASON(CLIENT, closed_by_client, 0)                                                                    \
 	REASON(HEAD_INVALID, head_invalid, 400)                                                                \
 	REASON(HEAD_TIMEOUT, head_timeout, 408)                                                                \

@@ -147,6 +147,8 @@ static void on_succeed(struct router *router, int fd)
 	/* Events and timers of this very turn of the loop may still be due: what they would read is the successor's. */
 	TAILQ_FOREACH (worker, &router->workers, entry)
 		worker_abandon(worker);
+	for (size_t i = 0; i < router->config->pools_count; i++)
+		pool_forget_stats(&router->pools[i]);
 	if (result < 0)
 		log_error("cannot hand everything over to the new router: %s", strerror(-result));
 	router->succeeded = true;
@@ -231,6 +233,7 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
+	workers_resume(router);
 	while (!router->succeeded && (result = link_receive(router->link, &message, &fd)) > 0)
 		handle(router, &message, fd);
 	if (router->succeeded) {
@@ -289,6 +292,7 @@ static int router_init(struct router *router, const struct router_start *start)
 	router->config = start->config;
 	router->stats = start->stats;
 	router->succession = start->succession;
+	router->files_for_clients = listener_files_for_clients(start->files);
 	router->starting = true;
 	TAILQ_INIT(&router->listeners);
 	TAILQ_INIT(&router->workers);

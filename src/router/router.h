@@ -40,7 +40,6 @@ struct listener {
 	bool for_workers;      /* opened because workers asked: served only by those that listen on it */
 	bool accepting;
 	bool needs_head;
-	bool trusts;           /* trusted_proxies is not empty */
 	bool warned;           /* about TLS or HTTP/2 */
 	unsigned waiting;      /* connections not yet handed off */
 	struct connection_list reading; /* request heads under way, oldest first: deadlines are in order */
@@ -86,6 +85,7 @@ struct router {
 	struct poller poller;
 	struct link *link;
 	ev_io link_io;
+	bool congested; /* workers are not read from until the supervisor has read what they made */
 	ev_prepare prepare;
 	struct pick_secret secret;
 	struct router_pool *pools;
@@ -99,8 +99,12 @@ struct router {
 	struct connection_list restored;
 	unsigned lingering_count;
 	ev_timer linger_timer;
-	ev_timer accept_timer;         /* out of fds or memory: accept again when it ends */
+	int files_for_clients;         /* file descriptors of clients are lower than this */
+	bool paused;                   /* out of files or memory: nothing is accepted until accept_timer ends */
+	bool short_of_files;           /* that was said, and its end was not yet */
+	ev_timer accept_timer;
 	unsigned connections;          /* not yet handed off, lingering ones not counted */
+	uint32_t first_generation;     /* of connections' ids, see connection.c */
 	unsigned handed_off;           /* not yet acknowledged */
 	uint64_t arrivals;             /* numbers clients that have no address */
 	bool stopping;
@@ -118,6 +122,7 @@ struct router_start {
 	struct stats *stats;
 	struct slot_stats *const *const *slot_stats; /* by pool and slot */
 	const unsigned char *seed;                   /* 32 bytes */
+	uint64_t files;                              /* how many this process may open */
 	int link;                                    /* consumed */
 	int succession; /* consumed: a predecessor hands over through it; -1: none */
 };

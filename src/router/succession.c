@@ -14,17 +14,18 @@
 #include "router/pool.h"
 #include "router/worker.h"
 
-#define SECONDS_MAX 3
+#define EXPORT_SECONDS 3
+
+/* Longer than the supervisor lets a former router live: two routers never read the same channel, so a successor that has not got
+ * everything goes on only when its predecessor has ended or given up. */
+#define IMPORT_SECONDS 30
+
 #define BYTES_MAX (32 * 1024)
 
-/* A worker's image: the queued messages of one channel hold so many fds at most. */
-#define IMAGE_FDS_MAX 1024
-#define IMAGE_BYTES_MAX (4u << 20)
-
 enum type {
-	TYPE_WORKER = 1, /* worker, ready, drained */
+	TYPE_WORKER = 1, /* worker, ready, drained, lost; id: no connection's has a greater generation */
 	TYPE_SERVER,     /* worker, listener, port, bytes: key */
-	TYPE_IMAGE,      /* worker, bytes: a part */
+	TYPE_IMAGE,      /* worker, image_length and image_fds: of the whole, bytes: a part */
 	TYPE_IMAGE_FD,   /* worker, fd */
 	TYPE_SENT,       /* connection: handed off to worker, not acknowledged; fd */
 	TYPE_OPEN,       /* connection: not handed off; fd */
@@ -40,12 +41,15 @@ struct message {
 	uint32_t port;
 	uint32_t key_type;
 	uint32_t length;
+	uint32_t image_length;
+	uint32_t image_fds;
 	uint64_t hash;
 	uint64_t proxy_length;
 	double deadline;
-	bool ready;
-	bool drained;
-	bool routed; /* the PROXY header is read off: what was found out cannot be found out again */
+	uint8_t ready; /* these four: 0 or 1; a bool must not come from outside */
+	uint8_t drained;
+	uint8_t lost;   /* at the end of its stream: what it has not answered it never will */
+	uint8_t routed; /* the PROXY header is read off: what was found out cannot be found out again */
 	struct address peer;
 	struct address client;
 	char pool[72];
@@ -68,10 +72,10 @@ static int milliseconds_until(const struct timespec *end)
 	return left > 0 ? (int)left : 0;
 }
 
-static void set_end(struct timespec *end)
+static void set_end(struct timespec *end, int seconds)
 {
 	clock_gettime(CLOCK_MONOTONIC, end);
-	end->tv_sec += SECONDS_MAX;
+	end->tv_sec += seconds;
 }
 
 static int wait_for(int fd, short events, const struct timespec *end)
@@ -118,11 +122,18 @@ static int put_image(struct exporter *exporter, struct worker *worker)
 	struct channel_image image;
 	int result = channel_save(worker->channel, &image);
 
+	if (result < 0) {
+		log_error("%s: its channel cannot be handed over: %s; the new router begins it anew, as after a crash",
+		    worker->name, strerror(-result));
+		return 0;
+	}
 	for (size_t at = 0; result == 0 && at < image.length; at += exporter->message.length) {
 		size_t part = image.length - at < BYTES_MAX ? image.length - at : BYTES_MAX;
 
 		begin(exporter, TYPE_IMAGE);
 		exporter->message.worker = worker->id;
+		exporter->message.image_length = (uint32_t)image.length;
+		exporter->message.image_fds = (uint32_t)image.fds_count;
 		exporter->message.length = (uint32_t)part;
 		memcpy(exporter->message.bytes, image.bytes + at, part);
 		result = put(exporter, -1);
@@ -145,6 +156,8 @@ static int put_worker(struct exporter *exporter, struct worker *worker)
 	exporter->message.worker = worker->id;
 	exporter->message.ready = worker->ready;
 	exporter->message.drained = worker->drained;
+	exporter->message.lost = worker->lost;
+	exporter->message.id = connections_last_id(worker->router);
 	result = put(exporter, -1);
 	TAILQ_FOREACH (server, &worker->servers, entry) {
 		if (result < 0 || !server->listening)
@@ -210,7 +223,7 @@ int succession_export(struct router *router, int fd)
 		return -ENOMEM;
 	}
 	exporter->fd = fd;
-	set_end(&exporter->end);
+	set_end(&exporter->end, EXPORT_SECONDS);
 	TAILQ_FOREACH (worker, &router->workers, entry)
 		if (result == 0)
 			result = put_worker(exporter, worker);
@@ -234,18 +247,20 @@ struct importer {
 	struct router *router;
 	struct worker *worker; /* whose image is being received */
 	struct channel_image image;
+	size_t image_length, image_fds; /* when it is whole */
 	struct message message;
 };
 
-/* The worker's channel begins: where the image ends, or, without one, anew. */
+/* The worker's channel begins: where the image ends, or, without a whole one, anew. */
 static void finish_worker(struct importer *importer)
 {
 	struct worker *worker = importer->worker;
 	struct channel_image *image = &importer->image;
+	bool whole = image->length && image->length == importer->image_length && image->fds_count == importer->image_fds;
 
 	if (worker)
-		worker_open_channel(worker, image->length ? image : NULL);
-	else
+		worker_open_channel(worker, whole ? image : NULL);
+	if (!worker || !whole)
 		for (size_t i = 0; i < image->fds_count; i++)
 			close(image->fds[i]);
 	free(image->bytes);
@@ -262,7 +277,9 @@ static void take_worker(struct importer *importer)
 	importer->worker = worker_find(importer->router, message->worker);
 	if (!importer->worker)
 		return;
-	importer->worker->drained |= message->drained;
+	importer->worker->drained |= message->drained != 0;
+	importer->worker->inherited = message->lost;
+	connections_begin_behind(importer->router, message->id);
 	if (message->ready)
 		worker_restore_ready(importer->worker);
 }
@@ -294,8 +311,10 @@ static int take_image(struct importer *importer)
 
 	if (!importer->worker)
 		return 0;
-	if (image->length + message->length > IMAGE_BYTES_MAX)
+	if (message->length == 0 || image->length + message->length > CHANNEL_IMAGE_BYTES_MAX)
 		return -EPROTO;
+	importer->image_length = message->image_length;
+	importer->image_fds = message->image_fds;
 	bytes = realloc(image->bytes, image->length + message->length);
 	if (!bytes)
 		return -ENOMEM;
@@ -310,7 +329,7 @@ static int take_image_fd(struct importer *importer, int fd)
 	struct channel_image *image = &importer->image;
 	int *fds;
 
-	if (!importer->worker || fd < 0 || image->fds_count == IMAGE_FDS_MAX) {
+	if (!importer->worker || fd < 0 || image->fds_count == CHANNEL_IMAGE_FDS_MAX) {
 		if (fd >= 0)
 			close(fd);
 		return 0;
@@ -333,6 +352,7 @@ static struct router_pool *find_pool(struct router *router, const char *name)
 	return NULL;
 }
 
+/* fd is consumed. */
 static int take_connection(struct importer *importer, int fd)
 {
 	struct router *router = importer->router;
@@ -358,12 +378,17 @@ static int take_connection(struct importer *importer, int fd)
 			close(fd);
 		return -EPROTO;
 	}
+	/* With a channel that began anew no answer to it can be understood: it is the worker's, as after a crash. */
+	if (past.worker && !past.worker->inherited) {
+		stats_add(router->stats, COUNTER_unanswered, 1);
+		close(fd);
+		return 0;
+	}
 	connection_restore(router, &past);
 	return 0;
 }
 
-/* 1: the end; 0: go on; or a negative errno. */
-static int take(struct importer *importer, int fd)
+static int take_without_fd(struct importer *importer)
 {
 	switch (importer->message.type) {
 	case TYPE_WORKER:
@@ -373,12 +398,6 @@ static int take(struct importer *importer, int fd)
 		return take_server(importer);
 	case TYPE_IMAGE:
 		return take_image(importer);
-	case TYPE_IMAGE_FD:
-		return take_image_fd(importer, fd);
-	case TYPE_SENT:
-	case TYPE_OPEN:
-		finish_worker(importer);
-		return take_connection(importer, fd);
 	case TYPE_END:
 		return 1;
 	default:
@@ -386,11 +405,28 @@ static int take(struct importer *importer, int fd)
 	}
 }
 
+/* fd is consumed. 1: the end; 0: go on; or a negative errno. */
+static int take(struct importer *importer, int fd)
+{
+	switch (importer->message.type) {
+	case TYPE_IMAGE_FD:
+		return take_image_fd(importer, fd);
+	case TYPE_SENT:
+	case TYPE_OPEN:
+		finish_worker(importer);
+		return take_connection(importer, fd);
+	default:
+		if (fd >= 0)
+			close(fd);
+		return take_without_fd(importer);
+	}
+}
+
 static int take_next(struct importer *importer, int succession, const struct timespec *end)
 {
 	struct message *message = &importer->message;
 	ssize_t received;
-	int fd, truncated, result;
+	int fd, truncated;
 
 	received = fd_receive(succession, message, sizeof(*message), &fd, &truncated);
 	if (received == -EAGAIN)
@@ -398,13 +434,12 @@ static int take_next(struct importer *importer, int succession, const struct tim
 	if (received <= 0)
 		return received < 0 ? (int)received : -ECONNRESET;
 	if (truncated || (size_t)received < offsetof(struct message, bytes) || message->version != SUCCESSION_VERSION ||
-	    message->length != (size_t)received - offsetof(struct message, bytes))
-		result = -EPROTO;
-	else
-		result = take(importer, fd);
-	if (fd >= 0 && (result == -EPROTO ? message->type > TYPE_OPEN : message->type < TYPE_IMAGE_FD))
-		close(fd); /* where none belongs */
-	return result;
+	    message->length != (size_t)received - offsetof(struct message, bytes)) {
+		if (fd >= 0)
+			close(fd);
+		return -EPROTO;
+	}
+	return take(importer, fd);
 }
 
 int succession_import(struct router *router, int fd)
@@ -418,7 +453,7 @@ int succession_import(struct router *router, int fd)
 		return -ENOMEM;
 	}
 	importer->router = router;
-	set_end(&end);
+	set_end(&end, IMPORT_SECONDS);
 	while (result == 0)
 		result = take_next(importer, fd, &end);
 	finish_worker(importer);

@@ -10,7 +10,7 @@
 #include "router/router.h"
 
 /* To be raised when struct succession_message or its meaning changes. */
-#define SUCCESSION_VERSION 1
+#define SUCCESSION_VERSION 2
 
 /* Sends everything through fd (consumed). Blocks, at most for seconds. Afterwards the router accepts and sends nothing any more.
  * 0, or a negative errno: the successor has got only a part. */

@@ -1,6 +1,7 @@
 #include "router/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,21 +19,39 @@
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
 
+/* fd: borrowed; -1: none. */
+static void tell_supervisor_with(struct worker *worker, const struct link_message *message, int fd)
+{
+	if (!worker->gone)
+		router_tell_with(worker->router, message, fd);
+}
+
+static void tell_supervisor(struct worker *worker, const struct link_message *message)
+{
+	tell_supervisor_with(worker, message, -1);
+}
+
 static void tell(struct worker *worker, enum link_type type)
 {
 	struct link_message message;
 
 	link_message_init(&message, type);
 	message.worker = worker->id;
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void update_watch(struct worker *worker)
 {
 	uint32_t events = 0;
 
-	if (!worker->lost && worker->channel)
-		events = EPOLLIN | (channel_wants_write(worker->channel) ? EPOLLOUT : 0u);
+	if (!worker->lost && worker->channel) {
+		events = channel_wants_write(worker->channel) ? EPOLLOUT : 0u;
+		/* One that says more than the supervisor can take in waits, instead of filling the link for all. */
+		if (link_is_congested(worker->router->link))
+			worker->router->congested = true;
+		else
+			events |= EPOLLIN;
+	}
 	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
@@ -59,7 +78,7 @@ static void on_listen(void *owner, const struct channel_listen *listen)
 		message.has_data = true;
 		memcpy(message.data, listen->data, strlen(listen->data));
 	}
-	router_tell_with(worker->router, &message, listen->fd);
+	tell_supervisor_with(worker, &message, listen->fd);
 }
 
 static void on_kept(void *owner, const char *key, uint64_t number, int fd)
@@ -71,7 +90,7 @@ static void on_kept(void *owner, const char *key, uint64_t number, int fd)
 	message.worker = worker->id;
 	message.request = number;
 	memcpy(message.key, key, strlen(key));
-	router_tell_with(worker->router, &message, fd);
+	tell_supervisor_with(worker, &message, fd);
 }
 
 static void on_dropped(void *owner, uint64_t number)
@@ -82,7 +101,7 @@ static void on_dropped(void *owner, uint64_t number)
 	link_message_init(&message, LINK_DROP);
 	message.worker = worker->id;
 	message.request = number;
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void on_listening(void *owner, const char *key)
@@ -97,7 +116,7 @@ static void on_listening(void *owner, const char *key)
 	link_message_init(&message, LINK_LISTENING);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 	if (worker->ready)
 		slot_flush(worker->slot);
 }
@@ -113,7 +132,7 @@ static void on_closed_server(void *owner, const char *key)
 	link_message_init(&message, LINK_UNLISTEN);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
 }
 
 static void on_ready(void *owner)
@@ -175,7 +194,8 @@ static void on_refused(void *owner, uint32_t id)
 	stats_add(router->stats, COUNTER_refused, 1);
 	stats_add(router->stats, COUNTER_redispatched, 1);
 	connection_taken_back(connection);
-	if (connection->pool == worker->slot->pool)
+	/* Its successor in the slot has not refused it. */
+	if (connection->pool == worker->slot->pool && (!worker->slot->worker || worker->slot->worker == worker))
 		connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
 	pool_dispatch(connection->pool, connection);
 	worker_check_drained(worker);
@@ -202,7 +222,15 @@ static void on_alive(void *owner)
 	made_progress(owner);
 }
 
-/* The channel is over, but only the supervisor knows whether the process is: until then its hand-offs stay its own. */
+/* What it will answer is never read: those that it has not taken yet it finds in its socket, and only its death loses them. */
+static void leave_all_to(struct worker *worker)
+{
+	while (!TAILQ_EMPTY(&worker->sent))
+		connection_close(TAILQ_FIRST(&worker->sent), CLOSE_UNANSWERED);
+}
+
+/* The channel is over, but only the supervisor knows whether the process is. At the end of the stream (error is 0) all answers
+ * were read, and what has none waits for the process's end. */
 static void lose(struct worker *worker, int error, const char *reason)
 {
 	struct link_message message;
@@ -216,7 +244,9 @@ static void lose(struct worker *worker, int error, const char *reason)
 	message.worker = worker->id;
 	message.error = error;
 	strncpy(message.key, reason, CHANNEL_KEY_MAX);
-	router_tell(worker->router, &message);
+	tell_supervisor(worker, &message);
+	if (error)
+		leave_all_to(worker);
 	slot_down(worker->slot, worker);
 }
 
@@ -256,11 +286,22 @@ static void on_event(struct poller_watch *watch, uint32_t revents)
 
 	if (revents & EPOLLOUT)
 		channel_writable(worker->channel);
-	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT))
+	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT) && !link_is_congested(worker->router->link))
 		read_channel(worker);
 	if (worker->slot->worker == worker)
 		slot_flush(worker->slot);
 	update_watch(worker);
+}
+
+void workers_resume(struct router *router)
+{
+	struct worker *worker;
+
+	if (!router->congested || link_is_congested(router->link))
+		return;
+	router->congested = false;
+	TAILQ_FOREACH (worker, &router->workers, entry)
+		update_watch(worker);
 }
 
 /* ---- hand-off ---- */
@@ -381,12 +422,8 @@ int worker_send(struct worker *worker, struct connection *connection)
 		}
 		return -EAGAIN;
 	}
-	if (result == -EAGAIN) {
-		update_watch(worker);
-		return result;
-	}
-	if (result != -EINVAL)
-		lose(worker, result, "cannot be written to");
+	/* Should the worker have gone, the end of what it still said tells so: acknowledgements are among it. */
+	update_watch(worker);
 	return result;
 }
 
@@ -426,29 +463,47 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	return worker;
 }
 
+static void close_fds(const struct channel_image *image)
+{
+	for (size_t i = 0; image && i < image->fds_count; i++)
+		close(image->fds[i]);
+}
+
 void worker_open_channel(struct worker *worker, const struct channel_image *image)
 {
 	unsigned window = worker->slot->pool->config->window;
-	int fd = worker->fd, error;
+	int fd = worker->fd, copy, error;
 
-	if (worker->channel || worker->lost)
+	if (worker->channel || worker->lost) {
+		close_fds(image);
 		return;
-	worker->fd = -1;
-	if (image) {
-		worker->channel =
-		    channel_restore(worker->protocol, worker->flavour, fd, window, &events, worker, image, &error);
-		if (!worker->channel)
-			log_error("%s: its channel cannot go on where the former router left it: %s", worker->name,
-			    strerror(-error));
-	} else {
-		worker->channel = channel_new(worker->protocol, worker->flavour, fd, window, &events, worker);
 	}
+	worker->fd = -1;
+	copy = image ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (copy < 0)
+		close_fds(image);
+	if (copy >= 0) {
+		worker->channel =
+		    channel_restore(worker->protocol, worker->flavour, copy, window, &events, worker, image, &error);
+		worker->inherited = worker->channel != NULL;
+		if (worker->channel)
+			close(fd);
+		else
+			log_error("%s: its channel cannot go on where the former router left it: %s; it begins anew, as after "
+				  "a crash",
+			    worker->name, strerror(-error));
+	}
+	if (!worker->channel)
+		worker->channel = channel_new(worker->protocol, worker->flavour, fd, window, &events, worker);
 	if (!worker->channel) {
-		lose(worker, -ENOMEM, "out of memory, or its state was unreadable");
+		lose(worker, -ENOMEM, "out of memory");
 		return;
 	}
 	worker_use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
+	/* A router that has crashed since may not have come to it. */
+	if (worker->drained)
+		channel_drain(worker->channel);
 	update_watch(worker);
 }
 
@@ -479,6 +534,7 @@ void worker_gone(struct worker *worker)
 {
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
+	worker->gone = true;
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
 	worker->lost = true;

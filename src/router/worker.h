@@ -23,6 +23,8 @@ struct worker {
 	bool ready;
 	bool drained;  /* was told to finish, or is leaving: no new connections */
 	bool lost;     /* the channel is over; the process may still live */
+	bool gone;     /* the process has ended: the supervisor knows it no more */
+	bool inherited; /* what a former router handed off to it is answered here, or never */
 	bool stuck;    /* acknowledged nothing for stuck_timeout */
 	double ready_since;
 	double last_progress; /* an answer, or the first hand-off after all were answered */
@@ -62,7 +64,7 @@ bool worker_serves(const struct worker *worker, const struct connection *connect
 bool worker_can_send(const struct worker *worker);
 
 /* Hands a connection off that is in no list. 0: done, or the client was gone and it is closed; -EAGAIN: not now;
- * another negative errno: the worker is lost (or refuses this connection as such), it has not got it. */
+ * another negative errno: the worker is going (or cannot be given this connection), it has not got it. */
 int worker_send(struct worker *worker, struct connection *connection);
 
 /* Called by connection.c alone: the connection leaves the list of those sent. */
@@ -83,6 +85,9 @@ void worker_restore_sent(struct worker *worker, struct connection *connection);
 
 /* Connections wait for it: makes sure that it is found out if it cannot be sent to for long. */
 void worker_awaited(struct worker *worker);
+
+/* Workers are read from again if the supervisor has caught up with what they say. */
+void workers_resume(struct router *router);
 
 /* The listener is about to be freed. */
 void workers_forget_listener(struct router *router, const struct listener *listener);

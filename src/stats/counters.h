@@ -6,8 +6,12 @@
 	COUNTER(accepted, "connections accepted", "")                                                          \
 	COUNTER(accept_failed, "accept() failed for want of a resource",                                       \
 	    "raise the limit of open files, or add memory")                                                    \
+	COUNTER(accept_paused, "times that accepting was paused for want of files or memory",                  \
+	    "raise the limit of open files, or add memory")                                                    \
 	COUNTER(handed_off, "connections sent to a worker", "")                                                \
 	COUNTER(acknowledged, "hand-offs that the worker acknowledged", "")                                    \
+	COUNTER(unanswered, "hand-offs left to a worker whose channel was given up before it answered",        \
+	    "look in the log why the channel was lost")                                                        \
 	COUNTER(refused, "hand-offs that the worker refused", "look why workers close servers or run out of files") \
 	COUNTER(redispatched, "connections that went to another choice after a refusal or a worker's death", "") \
 	COUNTER(held, "connections that waited for a slot to come back", "")                                   \
@@ -39,4 +43,5 @@
 	COUNTER(workers_exited, "worker processes that ended", "")                                             \
 	COUNTER(workers_stuck, "times that a worker acknowledged nothing for stuck_timeout", "look what blocks its event loop") \
 	COUNTER(routers_started, "router processes started", "more than one a start, reload or upgrade: it crashed")   \
+	COUNTER(control_refused, "requests at the control socket from users who may not use it", "")          \
 	COUNTER(wakeups, "times that the router's event loop ran", "")

@@ -45,9 +45,21 @@ struct slot_stats {
 	uint32_t waiting;
 };
 
+/* What the router has given up, as it said itself before it read anything from a client. */
+struct sandbox_state {
+	int32_t pid; /* of the router; 0: none yet */
+	uint32_t uid;
+	uint32_t no_new_privs;
+	uint32_t capabilities; /* 1: some are left */
+	int32_t empty_root;    /* 1, or a negative errno */
+	int32_t landlock;      /* the kernel's ABI version, or a negative errno */
+	int32_t system_calls;  /* 1: filtered, or a negative errno */
+};
+
 struct stats {
 	uint64_t layout; /* what the memory holds, and how; see stats_attach() */
 	uint64_t counters[COUNTER_COUNT];
+	struct sandbox_state sandbox;
 	struct slot_stats slots[STATS_SLOTS_MAX];
 };
 

@@ -9,15 +9,23 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "supervisor/control_peer.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
+#include "supervisor/sandbox.h"
 #include "supervisor/upgrade.h"
 
 #define REQUEST_MAX 4096
 #define CLIENTS_MAX 16
 #define CLIENT_SECONDS 5.0
+
+/* Without a file for it, a client waits so long in the backlog. */
+#define PAUSE_SECONDS 0.1
+
+/* Those who are refused fill no log. */
+#define REFUSAL_SECONDS 1.0
 
 struct control_client {
 	TAILQ_ENTRY(control_client) entry;
@@ -34,7 +42,10 @@ struct control_client {
 struct control {
 	struct supervisor *supervisor;
 	struct address address;
+	struct control_owner owner;
+	double refused; /* when that was last logged */
 	ev_io io;
+	ev_timer pause_timer;
 	unsigned count;
 	TAILQ_HEAD(, control_client) clients;
 };
@@ -90,6 +101,24 @@ static json_t *status_of_listeners(struct supervisor *supervisor)
 	return listeners;
 }
 
+/* The router writes the state itself: taken once, and no more trusted than the rest of its memory. */
+static json_t *status_of_sandbox(const struct supervisor *supervisor)
+{
+	struct sandbox_state state = supervisor->stats->sandbox;
+	json_t *missing = json_object();
+
+	if (state.landlock < 0)
+		json_object_set_new(missing, "landlock", json_string(sandbox_why(state.landlock)));
+	if (state.empty_root < 0)
+		json_object_set_new(missing, "empty_root", json_string(sandbox_why(state.empty_root)));
+	if (state.system_calls < 0)
+		json_object_set_new(missing, "seccomp", json_string(sandbox_why(state.system_calls)));
+	return json_pack("{s:i, s:I, s:b, s:s, s:i, s:b, s:b, s:o}", "pid", (int)state.pid, "uid", (json_int_t)state.uid,
+	    "no_new_privs", state.no_new_privs != 0, "capabilities", state.capabilities ? "some" : "none", "landlock",
+	    state.landlock > 0 ? (int)state.landlock : 0, "empty_root", state.empty_root > 0, "seccomp",
+	    state.system_calls > 0, "missing", missing);
+}
+
 static json_t *status(struct supervisor *supervisor)
 {
 	static const char *const states[] = {"running", "draining", "stopping"};
@@ -98,10 +127,10 @@ static json_t *status(struct supervisor *supervisor)
 	for (size_t i = 0; i < COUNTER_COUNT; i++)
 		json_object_set_new(counters, counter_descriptions[i].name,
 		    json_integer((json_int_t)stats_get(supervisor->stats, (enum counter)i)));
-	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
+	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
 	    "router_pid", supervisor->router ? (int)supervisor->router->pid : 0, "state", states[supervisor->state], "uptime",
-	    ev_now(supervisor->loop) - supervisor->started, "listeners", status_of_listeners(supervisor), "pools",
-	    status_of_pools(supervisor), "counters", counters);
+	    ev_now(supervisor->loop) - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners",
+	    status_of_listeners(supervisor), "pools", status_of_pools(supervisor), "counters", counters);
 }
 
 static json_t *refusal(const char *why)
@@ -225,14 +254,54 @@ static void on_client_readable(struct ev_loop *loop, ev_io *io, int revents)
 		make_answer(client);
 }
 
+static void on_pause_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct control *control = timer->data;
+
+	ev_io_start(loop, &control->io);
+}
+
+/* Out of files or memory: the client stays in the backlog, and would wake the loop at once again. */
+static void pause_accepting(struct control *control)
+{
+	struct ev_loop *loop = control->supervisor->loop;
+
+	ev_io_stop(loop, &control->io);
+	ev_timer_set(&control->pause_timer, PAUSE_SECONDS, 0.);
+	ev_timer_start(loop, &control->pause_timer);
+}
+
+static bool is_allowed(struct control *control, int fd)
+{
+	struct supervisor *supervisor = control->supervisor;
+	struct ucred peer;
+
+	if (control_peer_check(&control->owner, fd, &peer))
+		return true;
+	stats_add(supervisor->stats, COUNTER_control_refused, 1);
+	if (ev_now(supervisor->loop) - control->refused >= REFUSAL_SECONDS) {
+		control->refused = ev_now(supervisor->loop);
+		log_warning("control socket: user %u (pid %d) may not use it and was refused; \"control_mode\" lets a group in",
+		    (unsigned)peer.uid, (int)peer.pid);
+	}
+	return false;
+}
+
 static void on_connect(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct control *control = io->data;
 	struct control_client *client;
 	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_accepting(control);
 		return;
+	}
+	if (!is_allowed(control, fd)) {
+		close(fd);
+		return;
+	}
 	client = control->count < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
 	if (!client) {
 		close(fd);
@@ -251,23 +320,34 @@ static void on_connect(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- the socket ---- */
 
-static int open_socket(const struct address *address)
+/* The rest of a limpet that was killed is in the way; anything else at this path is left alone. */
+static void remove_stale(const struct address *address)
+{
+	struct stat status;
+
+	if (lstat(address->un.sun_path, &status) == 0 && S_ISSOCK(status.st_mode))
+		unlink(address->un.sun_path);
+}
+
+static int open_socket(const struct address *address, unsigned mode)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
 	mode_t before;
 
 	if (fd < 0)
 		return -errno;
-	/* The rest of a limpet that was killed; one that lives still answers. */
+	/* A limpet that lives still answers. */
 	if (connect(fd, &address->sa, address->length) == 0)
 		result = -EADDRINUSE;
 	else if (errno == ECONNREFUSED)
-		unlink(address->un.sun_path);
+		remove_stale(address);
 	close(fd);
 	if (result)
 		return result;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	before = umask(0177);
+	if (fd < 0)
+		return -errno;
+	before = umask(~mode & 0777);
 	if (bind(fd, &address->sa, address->length) < 0 || listen(fd, CLIENTS_MAX) < 0)
 		result = -errno;
 	umask(before);
@@ -276,27 +356,85 @@ static int open_socket(const struct address *address)
 	return result ? result : fd;
 }
 
-int control_open(struct supervisor *supervisor)
+/* A socket without a path has no mode that would let a group in. */
+static void find_owner(struct control *control, unsigned mode)
 {
+	struct stat status;
+
+	control->owner.uid = geteuid();
+	if (control->address.un.sun_path[0] == '\0' || stat(control->address.un.sun_path, &status) < 0)
+		return;
+	control->owner.group = status.st_gid;
+	control->owner.group_allowed = (mode & 0020) != 0;
+}
+
+static void remove_path(const struct address *address)
+{
+	if (address->un.sun_path[0])
+		unlink(address->un.sun_path);
+}
+
+/* The former socket, if it has this address and can be found there; else it is closed. */
+static int keep_socket(int former, const struct address *address, unsigned mode)
+{
+	struct address own = {.length = sizeof(own.un)};
+
+	if (former < 0)
+		return -1;
+	if (getsockname(former, &own.sa, &own.length) == 0 && address_family(&own) == AF_UNIX) {
+		if (address && address_equal(&own, address) &&
+		    (own.un.sun_path[0] == '\0' || chmod(own.un.sun_path, mode) == 0))
+			return former;
+		remove_path(&own);
+	}
+	close(former);
+	return -1;
+}
+
+static int find_socket(
+    struct address *address, const char *path, int former, unsigned mode, const char **why)
+{
+	int fd, result = address_parse(address, path, why);
+
+	if (result == 0 && address_family(address) != AF_UNIX)
+		result = -EAFNOSUPPORT;
+	fd = keep_socket(former, result < 0 ? NULL : address, mode);
+	if (result < 0)
+		return result;
+	return fd < 0 ? open_socket(address, mode) : fd;
+}
+
+int control_fd(const struct supervisor *supervisor)
+{
+	return supervisor->control ? supervisor->control->io.fd : -1;
+}
+
+int control_open(struct supervisor *supervisor, int former)
+{
+	unsigned mode = supervisor->config->control_mode.bits;
 	const char *path = supervisor->config->control, *why = NULL;
 	struct control *control;
 	int fd;
 
-	if (!path)
+	if (!path) {
+		keep_socket(former, NULL, 0);
 		return 0;
+	}
 	control = calloc(1, sizeof(*control));
 	if (!control)
 		return -ENOMEM;
 	control->supervisor = supervisor;
 	TAILQ_INIT(&control->clients);
-	fd = address_parse(&control->address, path, &why);
-	if (fd == 0)
-		fd = address_family(&control->address) == AF_UNIX ? open_socket(&control->address) : -EAFNOSUPPORT;
+	fd = find_socket(&control->address, path, former, mode, &why);
 	if (fd < 0) {
 		log_error("control socket %s: %s", path, why ? why : strerror(-fd));
 		free(control);
 		return fd;
 	}
+	find_owner(control, mode);
+	control->refused = -REFUSAL_SECONDS;
+	ev_timer_init(&control->pause_timer, on_pause_timer, 0., 0.);
+	control->pause_timer.data = control;
 	ev_io_init(&control->io, on_connect, fd, EV_READ);
 	control->io.data = control;
 	ev_io_start(supervisor->loop, &control->io);
@@ -312,10 +450,10 @@ void control_close(struct supervisor *supervisor)
 		return;
 	while (!TAILQ_EMPTY(&control->clients))
 		client_free(TAILQ_FIRST(&control->clients));
+	ev_timer_stop(supervisor->loop, &control->pause_timer);
 	ev_io_stop(supervisor->loop, &control->io);
 	close(control->io.fd);
-	if (control->address.un.sun_path[0])
-		unlink(control->address.un.sun_path);
+	remove_path(&control->address);
 	free(control);
 	supervisor->control = NULL;
 }

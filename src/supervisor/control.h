@@ -4,8 +4,12 @@
 
 #include "supervisor/supervisor.h"
 
-/* Opens config->control if it is set. 0, or a negative errno after logging why. */
-int control_open(struct supervisor *supervisor);
+/* Opens config->control if it is set. former: the socket of the binary before an upgrade (consumed; -1: none), which is kept if
+ * its address is the same. 0, or a negative errno after logging why. */
+int control_open(struct supervisor *supervisor, int former);
+
+/* The socket's fd, owned by the control; -1: there is none. */
+int control_fd(const struct supervisor *supervisor);
 
 /* NULL-safe; removes the path. */
 void control_close(struct supervisor *supervisor);

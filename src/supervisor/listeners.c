@@ -14,11 +14,14 @@
 #define LISTENINGS_PER_POOL_MAX 1024
 
 struct request {
+	const char *listener; /* in the configuration; NULL: workers asked */
 	const struct address *address;
 	int socket_type;
 	bool ipv6_only;
 	int backlog;
 	bool defer_accept;
+	bool adopts; /* own, a program's socket, is to be used */
+	int own;     /* borrowed */
 };
 
 /* While it is not known which listener of the configuration a new socket belongs to. */
@@ -124,6 +127,142 @@ static void say_listening(const struct listening *listening)
 	    listening->socket_type == SOCK_DGRAM ? "/udp" : "", listening->pool->name);
 }
 
+/* ---- sockets that the service manager passed, or keeps ---- */
+
+static void store(struct supervisor *supervisor, struct listening *listening, const char *name)
+{
+	if (!notify_wanted(&supervisor->notify))
+		return;
+	listening->stored = strdup(name);
+	if (listening->stored)
+		activation_store(&supervisor->activation, listening->fd, name);
+}
+
+/* The manager may know the socket by what listened there before; it keeps one copy of a socket, under one name. */
+static void store_again(struct supervisor *supervisor, struct listening *listening, const char *name)
+{
+	if (strcmp(listening->stored, name) == 0)
+		return;
+	activation_forget(&supervisor->activation, listening->stored);
+	free(listening->stored);
+	listening->stored = NULL;
+	store(supervisor, listening, name);
+}
+
+/* What limpet sets on sockets of its own. */
+static void configure_inherited(const struct listening *listening, const struct request *request)
+{
+	if (request->socket_type != SOCK_STREAM)
+		return;
+	if (address_family(&listening->address) != AF_UNIX)
+		set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, request->defer_accept);
+	if (listening->stored)
+		listen(listening->fd, request->backlog);
+}
+
+/* False: none was passed. */
+static bool inherit(
+    struct supervisor *supervisor, struct listening *listening, const struct request *request, const char *name)
+{
+	struct activation_wanted wanted = {.stored = name,
+	    .listener = request->listener,
+	    .address = request->address,
+	    .socket_type = request->socket_type,
+	    .ipv6_only = request->ipv6_only};
+	struct inherited *inherited = activation_claim(&supervisor->activation, &wanted);
+
+	if (!inherited)
+		return false;
+	listening->fd = inherited->fd;
+	listening->address = inherited->address;
+	if (inherited->stored)
+		listening->stored = inherited->name;
+	else
+		listening->given = inherited->name;
+	inherited->fd = -1;
+	inherited->name = NULL;
+	inherited_free(inherited);
+	configure_inherited(listening, request);
+	if (listening->stored && name)
+		store_again(supervisor, listening, name);
+	return true;
+}
+
+static bool is_tcp_socket(int fd, int family)
+{
+	static const int names[] = {SO_DOMAIN, SO_TYPE, SO_PROTOCOL};
+	const int wanted[] = {family, SOCK_STREAM, IPPROTO_TCP};
+
+	for (int i = 0; i < 3; i++) {
+		int value = -1;
+		socklen_t length = sizeof(value);
+
+		if (getsockopt(fd, SOL_SOCKET, names[i], &value, &length) < 0 || value != wanted[i])
+			return false;
+	}
+	return family == AF_INET || family == AF_INET6;
+}
+
+/* The program's socket, as it is but for what a front needs. The program may have bound it to a port of the kernel's choice. */
+static int adopt_socket(struct listening *listening, const struct request *request)
+{
+	const struct address *address = request->address;
+	struct address bound = {.length = sizeof(bound.un)};
+	int result = 0;
+
+	if (!is_tcp_socket(request->own, address_family(address)))
+		return -EINVAL;
+	listening->fd = fcntl(request->own, F_DUPFD_CLOEXEC, 0);
+	if (listening->fd < 0 || fcntl(listening->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
+	    getsockname(listening->fd, &bound.sa, &bound.length) < 0)
+		return -errno;
+	if (!address_port(&bound)) {
+		result = set_option(listening->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (!result && bind(listening->fd, &address->sa, address->length) < 0)
+			result = -errno;
+	}
+	if (!result)
+		result = set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, request->defer_accept);
+	listening->bound_only = true;
+	read_back_address(listening);
+	return result;
+}
+
+/* The socket that was passed for this, the program's own, or a new one. 0 or a negative errno. */
+static int obtain(struct supervisor *supervisor, struct listening *listening, const struct request *request)
+{
+	char stored[ACTIVATION_NAME_MAX + 1], asked[ADDRESS_TEXT_MAX];
+	const char *name = NULL;
+	bool fits;
+
+	if (listening->key)
+		fits = activation_name(stored, "pool", listening->pool->name, listening->key);
+	else
+		fits = activation_name(
+		    stored, "listener", listening->name, address_format(&listening->asked, asked, sizeof(asked)));
+	/* One with a longer name would only be opened anew after a crash. */
+	if (fits)
+		name = stored;
+	if (inherit(supervisor, listening, request, name))
+		return 0;
+	if (request->adopts) {
+		int result = adopt_socket(listening, request);
+
+		if (result < 0)
+			return result;
+	} else {
+		listening->fd = open_socket(request);
+		if (listening->fd < 0)
+			return listening->fd;
+		read_back_address(listening);
+	}
+	if (name)
+		store(supervisor, listening, name);
+	return 0;
+}
+
+/* ---- listeners of the configuration ---- */
+
 /* Port 0 stands for a port of its own for each listener; other addresses exist once. */
 static bool is_for(const struct listening *listening, const struct listener_config *config)
 {
@@ -145,7 +284,8 @@ static struct listening *find_configured(struct supervisor *supervisor, const st
 
 static int open_configured(struct supervisor *supervisor, const struct listener_config *config)
 {
-	struct request request = {.address = &config->address,
+	struct request request = {.listener = config->name,
+	    .address = &config->address,
 	    .socket_type = SOCK_STREAM,
 	    .backlog = (int)config->backlog,
 	    .defer_accept = defers_accept(config)};
@@ -157,15 +297,13 @@ static int open_configured(struct supervisor *supervisor, const struct listener_
 		return -ENOMEM;
 	listening->asked = config->address;
 	listening->name = strdup(config->name);
-	listening->fd = open_socket(&request);
-	if (listening->fd < 0) {
-		result = listening->fd;
+	result = listening->name ? obtain(supervisor, listening, &request) : -ENOMEM;
+	if (result < 0) {
 		log_error("listener %s: cannot listen on %s: %s", config->name,
 		    address_format(&config->address, text, sizeof(text)), strerror(-result));
 		listeners_close(supervisor, listening);
 		return result;
 	}
-	read_back_address(listening);
 	return 0;
 }
 
@@ -260,6 +398,8 @@ static size_t count_of_pool(const struct supervised_pool *pool)
 	return count;
 }
 
+/* ---- listeners that workers ask for ---- */
+
 /* The pool has listeners of its own: the worker's server needs no socket, only an address to be told. */
 static void borrow_address(struct listening *listening, const struct address *asked)
 {
@@ -276,47 +416,6 @@ static void borrow_address(struct listening *listening, const struct address *as
 	}
 }
 
-static bool is_tcp_socket(int fd, int family)
-{
-	static const int names[] = {SO_DOMAIN, SO_TYPE, SO_PROTOCOL};
-	const int wanted[] = {family, SOCK_STREAM, IPPROTO_TCP};
-
-	for (int i = 0; i < 3; i++) {
-		int value = -1;
-		socklen_t length = sizeof(value);
-
-		if (getsockopt(fd, SOL_SOCKET, names[i], &value, &length) < 0 || value != wanted[i])
-			return false;
-	}
-	return family == AF_INET || family == AF_INET6;
-}
-
-/* The program's socket, as it is but for what a front needs. The program may have bound it to a port of the kernel's choice. */
-static int adopt_socket(struct listening *listening, const struct link_message *asked, int fd)
-{
-	const struct address *address = &asked->address;
-	struct address bound = {.length = sizeof(bound.un)};
-	int result = 0;
-
-	if (!is_tcp_socket(fd, address_family(address)))
-		return -EINVAL;
-	listening->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (listening->fd < 0 || fcntl(listening->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
-	    getsockname(listening->fd, &bound.sa, &bound.length) < 0)
-		return -errno;
-	if (!address_port(&bound)) {
-		result = set_option(listening->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-		if (!result && bind(listening->fd, &address->sa, address->length) < 0)
-			result = -errno;
-	}
-	if (!result)
-		result = set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT,
-		    defers_accept(listening->pool->config->worker_listener));
-	listening->bound_only = true;
-	read_back_address(listening);
-	return result;
-}
-
 /* A program whose socket was bound before calls listen(). */
 static int listen_now(struct listening *listening, int backlog)
 {
@@ -329,28 +428,50 @@ static int listen_now(struct listening *listening, int backlog)
 	return 0;
 }
 
-static int open_for_workers(struct listening *listening, const struct link_message *asked)
+static int open_for_workers(struct listening *listening, const struct link_message *asked, int own)
 {
 	const struct listener_config *config = listening->pool->config->worker_listener;
 	struct address address = asked->address;
 	struct request request = {.address = &address,
 	    .socket_type = asked->socket_type,
+	    .adopts = own >= 0,
+	    .own = own,
 	    .ipv6_only = asked->ipv6_only,
 	    .backlog = asked->backlog > 0 ? asked->backlog : (int)config->backlog,
 	    .defer_accept = asked->socket_type == SOCK_STREAM && defers_accept(config)};
+	int result = obtain(listening->pool->supervisor, listening, &request);
 
-	listening->fd = open_socket(&request);
-	if (listening->fd == -EAFNOSUPPORT && asked->any_address) {
+	if (result == -EAFNOSUPPORT && asked->any_address) {
 		/* A kernel without IPv6. */
 		address_parse_ip(&address, "0.0.0.0", 7);
 		address_set_port(&address, address_port(&asked->address));
-		listening->fd = open_socket(&request);
+		result = obtain(listening->pool->supervisor, listening, &request);
 	}
-	if (listening->fd < 0)
-		return listening->fd;
-	read_back_address(listening);
-	say_listening(listening);
-	return 0;
+	if (result == 0 && !listening->bound_only)
+		say_listening(listening);
+	return result;
+}
+
+/* The router, which passes on what workers ask for, reads what clients send: it is not believed. */
+static bool may_be_asked(const struct link_message *asked)
+{
+	const struct address *address = &asked->address;
+	socklen_t length = address->length;
+
+	if (asked->socket_type != SOCK_STREAM && asked->socket_type != SOCK_DGRAM)
+		return false;
+	switch (address_family(address)) {
+	case AF_INET:
+		return length == sizeof(struct sockaddr_in);
+	case AF_INET6:
+		return length == sizeof(struct sockaddr_in6);
+	case AF_UNIX:
+		/* A path is used as a string, too. */
+		return length > offsetof(struct sockaddr_un, sun_path) && length <= sizeof(struct sockaddr_un) &&
+		       strnlen(address->un.sun_path, sizeof(address->un.sun_path)) < sizeof(address->un.sun_path);
+	default:
+		return false;
+	}
 }
 
 int listeners_ask(
@@ -364,6 +485,8 @@ int listeners_ask(
 		return -listen_now(listening, asked->backlog);
 	if (listening)
 		return 0;
+	if (!may_be_asked(asked))
+		return EINVAL;
 	if (count_of_pool(pool) >= LISTENINGS_PER_POOL_MAX)
 		return EMFILE;
 	listening = listening_new(pool->supervisor, pool, LINK_INDEX_WORKERS);
@@ -376,10 +499,8 @@ int listeners_ask(
 		result = -ENOMEM;
 	else if (pool->config->has_listeners && asked->socket_type == SOCK_STREAM)
 		borrow_address(listening, &asked->address);
-	else if (fd >= 0)
-		result = adopt_socket(listening, asked, fd);
 	else
-		result = open_for_workers(listening, asked);
+		result = open_for_workers(listening, asked, fd);
 	if (result < 0) {
 		listeners_close(pool->supervisor, listening);
 		return -result;
@@ -406,29 +527,61 @@ int listeners_adopt(struct supervisor *supervisor, const struct listening_past *
 	listening->asked = past->asked;
 	listening->name = past->name ? strdup(past->name) : NULL;
 	listening->address = past->address;
+	listening->given = past->given ? strdup(past->given) : NULL;
+	listening->stored = past->stored ? strdup(past->stored) : NULL;
 	listening->key = past->key ? strdup(past->key) : NULL;
 	listening->data = past->data ? strdup(past->data) : NULL;
 	if (listening->fd >= 0)
 		read_back_address(listening);
-	return (past->key && !listening->key) || (past->data && !listening->data) ? -ENOMEM : 0;
+	return (past->key && !listening->key) || (past->data && !listening->data) ||
+			   (past->given && !listening->given) || (past->stored && !listening->stored)
+		   ? -ENOMEM
+		   : 0;
+}
+
+/* ---- the end ---- */
+
+static void listening_free(struct supervisor *supervisor, struct listening *listening)
+{
+	TAILQ_REMOVE(&supervisor->listenings, listening, entry);
+	if (listening->fd >= 0)
+		close(listening->fd);
+	free(listening->name);
+	free(listening->given);
+	free(listening->stored);
+	free(listening->key);
+	free(listening->data);
+	free(listening);
 }
 
 void listeners_close(struct supervisor *supervisor, struct listening *listening)
 {
-	TAILQ_REMOVE(&supervisor->listenings, listening, entry);
-	if (listening->fd >= 0) {
-		if (is_path(&listening->address))
-			unlink(listening->address.un.sun_path);
-		close(listening->fd);
+	if (listening->stored)
+		activation_forget(&supervisor->activation, listening->stored);
+	if (listening->given && supervisor->state == SUPERVISOR_RUNNING) {
+		activation_add(&supervisor->activation, listening->fd, listening->given);
+		listening->fd = -1;
 	}
-	free(listening->name);
-	free(listening->key);
-	free(listening->data);
-	free(listening);
+	if (listening->fd >= 0 && !listening->given && is_path(&listening->address))
+		unlink(listening->address.un.sun_path);
+	listening_free(supervisor, listening);
 }
 
 void listeners_close_all(struct supervisor *supervisor)
 {
 	while (!TAILQ_EMPTY(&supervisor->listenings))
 		listeners_close(supervisor, TAILQ_FIRST(&supervisor->listenings));
+	activation_close(&supervisor->activation);
+}
+
+void listeners_leave_all(struct supervisor *supervisor)
+{
+	struct listening *listening;
+
+	while ((listening = TAILQ_FIRST(&supervisor->listenings))) {
+		if (listening->stored)
+			listening_free(supervisor, listening);
+		else
+			listeners_close(supervisor, listening);
+	}
 }

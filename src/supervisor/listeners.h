@@ -33,6 +33,8 @@ struct listening_past {
 	struct address asked;
 	struct address address;
 	const char *name; /* NULL if not configured */
+	const char *given;  /* as in struct listening */
+	const char *stored;
 	const char *key;  /* NULL if configured */
 	const char *data; /* may be NULL */
 };
@@ -40,8 +42,14 @@ struct listening_past {
 /* 0 or -ENOMEM. Behind it listeners_prepare() and listeners_commit() keep what the configuration still has. */
 int listeners_adopt(struct supervisor *supervisor, const struct listening_past *past);
 
-/* Closes one, and removes its Unix path. The caller has told the router. */
+/* Closes one for good: its Unix path is removed, and the service manager keeps it no longer. One that the manager gave goes back
+ * to those that nobody has claimed. The caller has told the router. */
 void listeners_close(struct supervisor *supervisor, struct listening *listening);
+
+/* All of them, and those that nobody has claimed. */
 void listeners_close_all(struct supervisor *supervisor);
+
+/* Closes them, but for the copies that the service manager keeps: another limpet is to have those. */
+void listeners_leave_all(struct supervisor *supervisor);
 
 #endif

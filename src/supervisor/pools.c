@@ -30,11 +30,24 @@ static bool same_protocol(const struct pool_config *a, const struct pool_config 
 	return a->protocol == b->protocol && a->flavour == b->flavour;
 }
 
+static bool same_mode(const struct mode *a, const struct mode *b)
+{
+	return a->is_set == b->is_set && a->bits == b->bits;
+}
+
+static bool same_limit(const struct limit *a, const struct limit *b)
+{
+	return a->is_set == b->is_set && a->value == b->value;
+}
+
 /* Would a worker be started in the same way? */
 static bool same_process(const struct pool_config *a, const struct pool_config *b)
 {
 	return same_list(a->command, b->command) && same_list(a->environment, b->environment) &&
-	       same_text(a->directory, b->directory) && same_text(a->user, b->user) && same_text(a->group, b->group);
+	       same_text(a->directory, b->directory) && same_text(a->user, b->user) && same_text(a->group, b->group) &&
+	       same_mode(&a->umask, &b->umask) && same_limit(&a->limit_nofile, &b->limit_nofile) &&
+	       same_limit(&a->limit_processes, &b->limit_processes) &&
+	       same_limit(&a->limit_memory, &b->limit_memory) && same_limit(&a->limit_core, &b->limit_core);
 }
 
 struct supervised_pool *pools_find(struct supervisor *supervisor, const char *name)

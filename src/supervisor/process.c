@@ -217,6 +217,8 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	process_free(process);
 	if (came && unasked && supervisor->state == SUPERVISOR_RUNNING)
 		roll_abort(slot, "ended before it was ready");
+	else if (came && supervisor->state == SUPERVISOR_RUNNING)
+		roll_on(slot->pool);
 	if (held || (came && !slot->process))
 		refill(slot);
 	supervisor_check_end(supervisor);
@@ -241,8 +243,9 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct process *process = timer->data;
 
 	if (process->last_signal == 0) {
-		log_warning("%s (pid %d) still has connections after drain_timeout: it is ended", process->name,
-		    (int)process->pid);
+		log_warning("%s (pid %d) %s: it is ended", process->name, (int)process->pid,
+		    process->lost ? "has closed its channel, and has not ended in kill_timeout"
+				  : "still has connections after drain_timeout");
 		process_end(process, process->kill_timeout);
 		return;
 	}
@@ -256,6 +259,21 @@ void process_end(struct process *process, double grace)
 		return;
 	process_signal(process, SIGTERM);
 	arm_end_timer(process, grace);
+}
+
+void process_restart_unready(struct supervisor *supervisor)
+{
+	struct process *process;
+
+	if (supervisor->state != SUPERVISOR_RUNNING)
+		return;
+	TAILQ_FOREACH (process, &supervisor->processes, entry) {
+		if (process->ready || process->leaving || process->last_signal)
+			continue;
+		log_warning("%s (pid %d) was starting while the router crashed: it is started again", process->name,
+		    (int)process->pid);
+		process_end(process, process->kill_timeout);
+	}
 }
 
 void process_drain(struct process *process)
@@ -345,9 +363,10 @@ void process_lost(struct process *process, const char *why)
 {
 	if (process->leaving || process->draining || process->last_signal)
 		return;
-	log_warning("%s (pid %d): its channel is lost: %s; it is ended after kill_timeout unless it ends by itself",
-	    process->name, (int)process->pid, why);
+	/* As a rule its exit follows at once, and says more. */
+	log_debug("%s (pid %d): its channel is lost: %s", process->name, (int)process->pid, why);
 	process->leaving = true;
+	process->lost = true;
 	arm_end_timer(process, process->kill_timeout);
 }
 
@@ -381,7 +400,7 @@ void process_is_ready(struct process *process)
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
 	process_look_for_bypass(process);
-	if (is_incoming(process))
+	if (is_incoming(process) && !process->last_signal)
 		roll_ready(process->slot);
 	if (holds_slot(process) && !process->draining)
 		set_state(process->slot, SLOT_READY);
@@ -441,7 +460,7 @@ static struct process *launch(struct supervised_slot *slot)
 	struct supervisor *supervisor = slot->pool->supervisor;
 	bool datagrams = pool->protocol == PROTOCOL_LIMPET || pool->protocol == PROTOCOL_ACCEPT;
 	int type = datagrams ? SOCK_SEQPACKET : SOCK_STREAM;
-	struct spawn spawn = {.pool = pool, .slot = slot->name};
+	struct spawn spawn = {.pool = pool, .slot = slot->name, .nofile = &supervisor->nofile};
 	struct process *process;
 	const char *what;
 	int ends[2];

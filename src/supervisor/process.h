@@ -41,7 +41,9 @@ struct process {
 	bool ready;
 	double ready_since;
 	bool leaving;         /* it ends by itself when its last connection does */
+	bool lost;            /* its channel is over; its exit should follow */
 	bool draining;        /* the router was told to drain it */
+	unsigned listens_refused;
 	int last_signal;      /* 0, SIGTERM or SIGKILL: what we sent */
 	double drain_timeout; /* seconds */
 	double kill_timeout;
@@ -96,6 +98,9 @@ void process_leaves(struct process *process);
 
 /* Its channel has ended: a worker that cannot be reached is ended, unless it is leaving anyway. */
 void process_lost(struct process *process, const char *why);
+
+/* A router has crashed: what it had heard of workers that were starting it may have told nobody, and they do not say it twice. */
+void process_restart_unready(struct supervisor *supervisor);
 
 /* Tells it to finish what it has; past drain_timeout it is ended. */
 void process_drain(struct process *process);

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
+#include "supervisor/readiness.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 
@@ -55,20 +57,17 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
 {
 	if (strcmp(old->control ? old->control : "", new->control ? new->control : "") != 0)
 		log_warning("reload: \"control\" has changed; that takes effect at the next start");
+	if (old->control_mode.bits != new->control_mode.bits)
+		log_warning("reload: \"control_mode\" has changed; that takes effect at the next start");
 	if (strcmp(old->hash_secret ? old->hash_secret : "", new->hash_secret ? new->hash_secret : "") != 0)
 		log_warning("reload: \"hash_secret\" has changed; that takes effect at the next start");
 }
 
-int reload(struct supervisor *supervisor)
+static int reload_now(struct supervisor *supervisor)
 {
 	struct config *old = supervisor->config, *config;
 	int result;
 
-	if (supervisor->state != SUPERVISOR_RUNNING)
-		return -EBUSY;
-	supervisor->reload_wanted = router_succession_under_way(supervisor);
-	if (supervisor->reload_wanted)
-		return 0;
 	config = read_config(supervisor);
 	if (!config) {
 		log_error("reload: nothing was changed");
@@ -83,6 +82,7 @@ int reload(struct supervisor *supervisor)
 		return result;
 	}
 	warn_of_fixed(old, config);
+	file_limit_check(config);
 	supervisor->config = config;
 	listeners_commit(supervisor, config);
 	log_configure("limpet", config->log_level, config->log_format);
@@ -93,4 +93,19 @@ int reload(struct supervisor *supervisor)
 	config_free(old);
 	log_info("reloaded%s%s", config->file ? " " : "", config->file ? config->file : "");
 	return 0;
+}
+
+int reload(struct supervisor *supervisor)
+{
+	int result;
+
+	if (supervisor->state != SUPERVISOR_RUNNING)
+		return -EBUSY;
+	supervisor->reload_wanted = router_succession_under_way(supervisor);
+	if (supervisor->reload_wanted)
+		return 0;
+	readiness_reloading(supervisor);
+	result = reload_now(supervisor);
+	readiness_reloaded(supervisor, result);
+	return result;
 }

@@ -2,8 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
+#include "supervisor/sandbox.h"
 #include "supervisor/upgrade.h"
 
 /* A router that lived shorter than this counts as failed at once. */
@@ -28,27 +28,18 @@
 /* A router that does not hand over in this time is killed; what it had not handed over is lost. */
 #define SUCCESSION_SECONDS 5.0
 
+/* Messages from a router that are handled before anything else gets its turn. */
+#define LINK_BATCH 256
+
+/* Lines in the log about addresses that one worker cannot have. */
+#define REFUSALS_LOGGED 10
+
 /* In a router. */
 #define LINK_FD 3
 #define LOG_FD 4
 #define SUCCESSION_FD 5
 
 /* ---- in the child ---- */
-
-static int drop_privileges(const struct config *config)
-{
-	const char *name = config->user;
-	const struct passwd *user;
-
-	if (geteuid() != 0)
-		return 0;
-	user = getpwnam(name ? name : "nobody");
-	if (!user)
-		return -ENOENT;
-	if (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
-		return -errno;
-	return 0;
-}
 
 /* Keeps standard error, link, log and succession (-1: none); closes what else the supervisor has open. */
 static int arrange_fds(int link, int log, int succession)
@@ -72,7 +63,7 @@ static int arrange_fds(int link, int log, int succession)
 
 static void reset_signals(void)
 {
-	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
 	sigset_t none;
 
 	for (int number = 1; number < NSIG; number++)
@@ -100,9 +91,11 @@ static int run_router(struct supervisor *supervisor, int link, int succession, p
 	    .stats = supervisor->stats,
 	    .slot_stats = collect_stats(supervisor),
 	    .seed = supervisor->seed,
+	    .files = RLIM_INFINITY,
 	    .link = LINK_FD,
 	    .succession = succession < 0 ? -1 : SUCCESSION_FD};
 	bool own_log = log_fd() != STDERR_FILENO;
+	struct rlimit files;
 	int result;
 
 	prctl(PR_SET_NAME, "limpet-router");
@@ -113,16 +106,20 @@ static int run_router(struct supervisor *supervisor, int link, int succession, p
 	if (own_log)
 		log_adopt_inherited(LOG_FD);
 	log_configure("limpet-router", config->log_level, config->log_format);
-	result = drop_privileges(config);
+	result = sandbox_drop_privileges(config->user, &supervisor->stats->sandbox);
 	if (result < 0) {
 		log_error("cannot become user %s: %s", config->user ? config->user : "nobody", strerror(-result));
 		return 2;
 	}
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* Behind setuid(), which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		return 2;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		start.files = files.rlim_cur;
+	sandbox_close(&supervisor->stats->sandbox);
+	if (!supervisor->sandbox_known)
+		sandbox_warn(&supervisor->stats->sandbox);
 	return router_run(&start);
 }
 
@@ -160,7 +157,7 @@ static void answer_listen(
 			fd = listening->fd;
 		else if (listening->fd >= 0 && !known && !listening->bound_only)
 			router_tell_listener(supervisor, listening);
-	} else {
+	} else if (process->listens_refused++ < REFUSALS_LOGGED) {
 		char text[ADDRESS_TEXT_MAX];
 
 		log_warning("%s cannot listen on %s: %s", process->name,
@@ -262,7 +259,8 @@ static void kill_router(struct router_process *router, const char *why)
 
 static void on_idle(struct router_process *router)
 {
-	if (router == router->supervisor->router)
+	/* Only the answer to LINK_STOP counts: the router is not trusted to end the workers. */
+	if (router == router->supervisor->router && router->supervisor->state == SUPERVISOR_DRAINING)
 		supervisor_drain_workers(router->supervisor);
 }
 
@@ -288,13 +286,13 @@ static void on_handed_over(struct router_process *router)
 	succession_over(supervisor);
 }
 
-/* Reads all there is; at the end of the link only the router's exit is waited for. */
-static void read_link(struct router_process *router)
+/* At the end of the link only the router's exit is waited for. */
+static void read_link(struct router_process *router, unsigned most)
 {
 	struct link_message message;
-	int fd, result;
+	int fd, result = 1;
 
-	while ((result = link_receive(router->link, &message, &fd)) > 0) {
+	for (unsigned i = 0; i < most && (result = link_receive(router->link, &message, &fd)) > 0; i++) {
 		if (message.type == LINK_IDLE)
 			on_idle(router);
 		else if (message.type == LINK_HANDED_OVER)
@@ -315,7 +313,8 @@ static void read_link(struct router_process *router)
 static void update_link(struct router_process *router)
 {
 	struct ev_loop *loop = router->supervisor->loop;
-	int events = EV_READ | (link_wants_write(router->link) ? EV_WRITE : 0);
+	/* Most of what it says is answered: a router that does not read its answers is asked nothing more. It always reads. */
+	int events = (link_is_congested(router->link) ? 0 : EV_READ) | (link_wants_write(router->link) ? EV_WRITE : 0);
 
 	if (!ev_is_active(&router->link_io) || events == (router->link_io.events & (EV_READ | EV_WRITE)))
 		return;
@@ -329,7 +328,8 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 	struct router_process *router = io->data;
 
 	link_flush(router->link);
-	read_link(router);
+	if (!link_is_congested(router->link))
+		read_link(router, LINK_BATCH);
 	if (router->link)
 		update_link(router);
 }
@@ -440,9 +440,31 @@ static void replay(struct supervisor *supervisor)
 
 /* ---- life ---- */
 
+static void start_later(struct supervisor *supervisor);
+
+/* Without a router nobody is served: tried until it works. */
+static void start_crashed(struct supervisor *supervisor)
+{
+	if (router_start(supervisor) < 0 && !supervisor->router)
+		start_later(supervisor);
+}
+
 static void on_router_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	router_start(timer->data);
+	struct supervisor *supervisor = timer->data;
+
+	if (supervisor->former)
+		start_later(supervisor);
+	else
+		start_crashed(supervisor);
+}
+
+static void start_later(struct supervisor *supervisor)
+{
+	ev_timer_stop(supervisor->loop, &supervisor->router_timer);
+	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
+	supervisor->router_timer.data = supervisor;
+	ev_timer_start(supervisor->loop, &supervisor->router_timer);
 }
 
 static void drop_link(struct router_process *router)
@@ -472,13 +494,13 @@ static void replace_crashed(struct supervisor *supervisor, double lived)
 {
 	if (lived >= ROUTER_STABLE)
 		supervisor->router_failures = 0;
-	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS) {
-		router_start(supervisor);
-		return;
-	}
-	ev_timer_init(&supervisor->router_timer, on_router_timer, ROUTER_DELAY, 0.);
-	supervisor->router_timer.data = supervisor;
-	ev_timer_start(supervisor->loop, &supervisor->router_timer);
+	/* Never beside a former one: both would read the workers' channels. Nobody is left that it could hand over to. */
+	if (supervisor->former)
+		kill_router(supervisor->former, "has lost its successor");
+	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS && !supervisor->former)
+		start_crashed(supervisor);
+	else
+		start_later(supervisor);
 }
 
 static void log_crash(const struct router_process *router, int status)
@@ -495,16 +517,19 @@ static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 {
 	struct router_process *router = child->data;
 	struct supervisor *supervisor = router->supervisor;
-	bool present = router == supervisor->router, dismissed = router->dismissed;
+	bool present = router == supervisor->router, former = router == supervisor->former, dismissed = router->dismissed;
 	double lived = ev_now(loop) - router->started;
 
 	if (router->link)
-		read_link(router); /* its last words */
+		read_link(router, UINT_MAX); /* its last words */
 	if (!dismissed)
 		log_crash(router, child->rstatus);
+	former = former && router == supervisor->former; /* it has not said that it handed over */
 	router_process_free(router);
 	if (!supervisor->former)
 		ev_timer_stop(loop, &supervisor->former_timer);
+	if (former || !dismissed)
+		process_restart_unready(supervisor);
 	if (present && !dismissed)
 		replace_crashed(supervisor, lived);
 	else if (!present)
@@ -536,6 +561,7 @@ static void dismiss(struct supervisor *supervisor, int succession)
 	link_message_init(&message, LINK_SUCCEED);
 	send_to(supervisor->former, &message, succession);
 	close(succession);
+	ev_timer_stop(supervisor->loop, &supervisor->former_timer);
 	ev_timer_init(&supervisor->former_timer, on_former_timer, SUCCESSION_SECONDS, 0.);
 	supervisor->former_timer.data = supervisor;
 	ev_timer_start(supervisor->loop, &supervisor->former_timer);
@@ -579,6 +605,8 @@ int router_start(struct supervisor *supervisor)
 	struct router_process *router;
 	pid_t pid, parent = getpid();
 
+	/* A reload does not wait for the delay after a crash. */
+	ev_timer_stop(supervisor->loop, &supervisor->router_timer);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0)
 		return start_failed("cannot make its link", errno);
 	if (succeeds && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, succession) < 0) {
@@ -612,6 +640,7 @@ int router_start(struct supervisor *supervisor)
 	if (succeeds)
 		dismiss(supervisor, succession[0]);
 	supervisor->router = router;
+	supervisor->sandbox_known = true;
 	replay(supervisor);
 	return 0;
 }

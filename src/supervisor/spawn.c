@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,12 +28,22 @@ static const char *const steps[] = {
     "cannot change to its directory",
     "cannot change to its user",
     "cannot change to its group",
+    "cannot set its limits",
     "cannot set its environment",
     "cannot find " "liblimpet-accept.so, which protocol accept preloads (is limpet installed completely?)",
     "cannot run its command",
 };
 
-enum step { STEP_CHANNEL, STEP_DIRECTORY, STEP_USER, STEP_GROUP, STEP_ENVIRONMENT, STEP_PRELOAD, STEP_EXEC };
+enum step {
+	STEP_CHANNEL,
+	STEP_DIRECTORY,
+	STEP_USER,
+	STEP_GROUP,
+	STEP_LIMITS,
+	STEP_ENVIRONMENT,
+	STEP_PRELOAD,
+	STEP_EXEC,
+};
 
 struct failure {
 	int error;
@@ -91,6 +102,10 @@ static int set_environment(const struct spawn *spawn)
 	unsetenv("NODE_UNIQUE_ID");
 	unsetenv("LIMPET_FD");
 	unsetenv(ACCEPT_ENVIRONMENT);
+	/* Between the service manager and limpet. */
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
 	for (char **entry = pool->environment; entry && *entry; entry++)
 		bad |= putenv(*entry);
 	bad |= setenv("LIMPET_POOL", pool->name, 1);
@@ -116,6 +131,28 @@ static int change_group(const struct pool_config *pool, const struct passwd *use
 	if (user && initgroups(user->pw_name, gid) < 0)
 		return -errno;
 	return setgid(gid) < 0 ? -errno : 0;
+}
+
+/* While still root, who may raise hard limits. */
+static int set_limits(const struct spawn *spawn)
+{
+	const struct pool_config *pool = spawn->pool;
+	const struct {
+		int resource;
+		const struct limit *limit;
+	} limits[] = {{RLIMIT_NOFILE, &pool->limit_nofile}, {RLIMIT_NPROC, &pool->limit_processes},
+	    {RLIMIT_AS, &pool->limit_memory}, {RLIMIT_CORE, &pool->limit_core}};
+
+	if (setrlimit(RLIMIT_NOFILE, spawn->nofile) < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		const struct limit *limit = limits[i].limit;
+		rlim_t value = limit->value == LIMIT_UNLIMITED ? RLIM_INFINITY : (rlim_t)limit->value;
+
+		if (limit->is_set && setrlimit(limits[i].resource, &(struct rlimit){value, value}) < 0)
+			return -errno;
+	}
+	return 0;
 }
 
 static void fail(enum step step, int error)
@@ -145,8 +182,12 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 		fail(STEP_USER, ENOENT);
 	if ((user || pool->group) && (result = change_group(pool, user)) < 0)
 		fail(STEP_GROUP, result);
+	if ((result = set_limits(spawn)) < 0)
+		fail(STEP_LIMITS, result);
 	if (user && setuid(user->pw_uid) < 0)
 		fail(STEP_USER, errno);
+	if (pool->umask.is_set)
+		umask((mode_t)pool->umask.bits);
 	if (pool->directory && chdir(pool->directory) < 0)
 		fail(STEP_DIRECTORY, errno);
 	if (set_environment(spawn) < 0)

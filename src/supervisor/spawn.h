@@ -3,6 +3,7 @@
 #define LIMPET_SUPERVISOR_SPAWN_H
 
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "config/config.h"
@@ -13,6 +14,7 @@ struct spawn {
 	uint32_t generation;
 	uint32_t worker; /* unique id; a cluster worker's NODE_UNIQUE_ID */
 	int channel;     /* the worker's end; borrowed */
+	const struct rlimit *nofile; /* where the pool sets no limit of open files; borrowed */
 };
 
 /* Starts the pool's command in a process group of its own, with the channel as fd 3 (protocol accept: 192 if

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "supervisor/control.h"
 #include "supervisor/process.h"
+#include "supervisor/readiness.h"
 
 #define STATE_BYTES_MAX (64u << 20)
 
@@ -27,12 +29,23 @@ static json_t *make_listening(const struct listening *listening)
 {
 	char asked[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX];
 
-	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:b, s:s, s:s, s:s?, s:s?, s:s?}", "id", (json_int_t)listening->id, "pool",
-	    listening->pool ? listening->pool->name : NULL, "fd", listening->fd, "type", listening->socket_type,
-	    "bound_only", listening->bound_only, "configured", listening->index != LINK_INDEX_WORKERS, "asked",
+	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:b, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?}", "id",
+	    (json_int_t)listening->id, "pool", listening->pool ? listening->pool->name : NULL, "fd", listening->fd, "type",
+	    listening->socket_type, "bound_only", listening->bound_only, "configured", listening->index != LINK_INDEX_WORKERS, "asked",
 	    address_format(&listening->asked, asked, sizeof(asked)), "address",
-	    address_format(&listening->address, address, sizeof(address)), "name", listening->name, "key", listening->key, "data",
-	    listening->data);
+	    address_format(&listening->address, address, sizeof(address)), "name", listening->name, "key", listening->key,
+	    "data", listening->data, "given", listening->given, "stored", listening->stored);
+}
+
+/* Sockets that the service manager passed and nobody uses. */
+static json_t *make_inherited(const struct supervisor *supervisor)
+{
+	const struct inherited *inherited;
+	json_t *list = json_array();
+
+	TAILQ_FOREACH (inherited, &supervisor->activation.sockets, entry)
+		json_array_append_new(list, json_pack("{s:i, s:s}", "fd", inherited->fd, "name", inherited->name));
+	return list;
 }
 
 static json_t *make_slot(const struct supervised_slot *slot)
@@ -121,11 +134,13 @@ json_t *state_make(struct supervisor *supervisor)
 		json_array_append_new(processes, make_process(process));
 	if (supervisor->router && supervisor->router->link)
 		router = json_pack("{s:i, s:i}", "pid", (int)supervisor->router->pid, "fd", link_fd(supervisor->router->link));
-	return json_pack("{s:i, s:i, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:i, s:o}", "version", STATE_VERSION, "link",
-	    LINK_VERSION, "seed", make_seed(supervisor), "started", supervisor->started, "was_ready",
+	return json_pack("{s:i, s:i, s:{s:i}, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:b, s:i, s:o}", "version",
+	    STATE_VERSION, "link", LINK_VERSION, "control", "fd", control_fd(supervisor), "seed", make_seed(supervisor),
+	    "started", supervisor->started, "was_ready",
 	    supervisor->was_ready, "next_worker", (json_int_t)supervisor->next_worker, "next_listening",
 	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "slots", slots,
-	    "processes", processes, "stats", supervisor->stats_fd, "counters", make_counters(supervisor));
+	    "processes", processes, "inherited", make_inherited(supervisor), "told_ready", readiness_told(supervisor),
+	    "stats", supervisor->stats_fd, "counters", make_counters(supervisor));
 }
 
 int state_write(const json_t *state)
@@ -191,7 +206,11 @@ void state_each_fd(const json_t *state, void (*callback)(int fd))
 	each_fd_in(processes, callback);
 	json_array_foreach(processes, i, process)
 		each_fd_in(json_object_get(process, "kept"), callback);
+	each_fd_in(json_object_get(state, "inherited"), callback);
 	if (json_is_integer(fd))
+		callback((int)json_integer_value(fd));
+	fd = json_object_get(json_object_get(state, "control"), "fd");
+	if (json_is_integer(fd) && json_integer_value(fd) >= 0)
 		callback((int)json_integer_value(fd));
 	callback((int)json_integer_value(json_object_get(state, "stats")));
 }

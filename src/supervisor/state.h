@@ -1,9 +1,10 @@
 /* The state of a supervisor, for the binary that takes its place at an upgrade: a JSON object in a memfd. Processes, slots and
  * listening sockets are named by pid, pool and slot name, and fd number; fds are passed by leaving them open over execve().
  *
- *   {"version": 1, "link": LINK_VERSION, "seed": "HEX", "started": SECONDS, "was_ready": BOOLEAN,
+ *   {"version": 1, "link": LINK_VERSION, "control": {"fd": N}, "seed": "HEX", "started": SECONDS, "was_ready": BOOLEAN,
  *    "next_worker": N, "next_listening": N, "router": {"pid": N, "fd": N},
- *    "listenings": [{"id", "pool", "fd", "type", "bound_only", "configured", "asked", "address", "name", "key", "data"}],
+ *    "listenings": [{"id", "pool", "fd", "type", "bound_only", "configured", "asked", "address", "name", "key", "data", "given", "stored"}],
+ *    "inherited": [{"fd", "name"}], "told_ready": BOOLEAN,
  *    "slots": [{"pool", "slot", "generation", "failures", "restarts", "handed_off", "acknowledged", "stats"}],
  *    "processes": [{"id", "pool", "slot", "place": "process"|"incoming"|"retired", "generation", "pid", "fd", "protocol", "flavour",
  *                   "ready", "ready_since", "leaving", "draining", "last_signal", "drain_timeout", "kill_timeout", "end_in",

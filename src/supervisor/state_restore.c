@@ -171,6 +171,8 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 		    .configured = boolean(item, "configured"),
 		    .pool = pool ? pools_find(supervisor, pool) : NULL,
 		    .name = string(item, "name"),
+		    .given = string(item, "given"),
+		    .stored = string(item, "stored"),
 		    .key = string(item, "key"),
 		    .data = string(item, "data")};
 
@@ -200,6 +202,21 @@ static int restore_kept(struct process *process, const json_t *item)
 		close(fd);
 	}
 	return 0;
+}
+
+static void restore_inherited(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "inherited"), i, item)
+	{
+		const char *name = string(item, "name");
+		int fd = socket_of(item);
+
+		if (fd >= 0)
+			activation_add(&supervisor->activation, fd, name ? name : "unknown");
+	}
 }
 
 static int restore_process(struct supervisor *supervisor, const json_t *item)
@@ -292,12 +309,14 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 	supervisor->was_ready = boolean(state, "was_ready");
 	supervisor->next_worker = (uint32_t)integer(state, "next_worker");
 	supervisor->next_listening = (uint32_t)integer(state, "next_listening");
+	supervisor->former_control = socket_of(json_object_get(state, "control"));
 	restore_counters(supervisor, state);
 	result = restore_seed(supervisor, state);
 	if (!result)
 		result = pools_apply(supervisor, supervisor->config);
 	if (!result)
 		result = restore_listenings(supervisor, state);
+	restore_inherited(supervisor, state);
 	if (!result)
 		result = listeners_prepare(supervisor, supervisor->config);
 	if (!result) {

@@ -10,10 +10,12 @@
 
 #include "base/log.h"
 #include "supervisor/control.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
 #include "supervisor/process.h"
+#include "supervisor/readiness.h"
 #include "supervisor/router_process.h"
 #include "supervisor/state.h"
 #include "supervisor/upgrade.h"
@@ -48,8 +50,7 @@ static void on_idle_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	supervisor_drain_workers(timer->data);
 }
 
-/* The longest that a connection may take from accept() to its worker. */
-static double longest_wait(const struct config *config)
+double supervisor_longest_wait(const struct config *config)
 {
 	uint64_t longest = 0;
 
@@ -74,10 +75,11 @@ void supervisor_drain(struct supervisor *supervisor)
 		return;
 	log_info("stopping: no new connections; workers finish those that they have");
 	supervisor->state = SUPERVISOR_DRAINING;
+	readiness_stopping(supervisor);
 	process_cancel_restarts(supervisor);
 	link_message_init(&message, LINK_STOP);
 	router_send(supervisor, &message, -1);
-	ev_timer_init(&supervisor->idle_timer, on_idle_timer, longest_wait(supervisor->config), 0.);
+	ev_timer_init(&supervisor->idle_timer, on_idle_timer, supervisor_longest_wait(supervisor->config), 0.);
 	supervisor->idle_timer.data = supervisor;
 	ev_timer_start(supervisor->loop, &supervisor->idle_timer);
 	/* The router has its own copies, and empties their backlogs. */
@@ -96,6 +98,7 @@ void supervisor_stop_now(struct supervisor *supervisor)
 	}
 	log_info("stopping now");
 	supervisor->state = SUPERVISOR_STOPPING;
+	readiness_stopping(supervisor);
 	process_cancel_restarts(supervisor);
 	ev_timer_stop(supervisor->loop, &supervisor->idle_timer);
 	router_end(supervisor);
@@ -152,6 +155,7 @@ static void watch_signals(struct supervisor *supervisor)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that cannot grow must not stop the service */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		ev_signal_init(&supervisor->signals[i], on_signal, numbers[i]);
 		supervisor->signals[i].data = supervisor;
@@ -200,6 +204,8 @@ static int begin(struct supervisor *supervisor)
 	int result = read_seed(supervisor);
 
 	if (!result)
+		result = activation_take(&supervisor->activation);
+	if (!result)
 		result = listeners_prepare(supervisor, supervisor->config);
 	if (!result)
 		result = pools_apply(supervisor, supervisor->config);
@@ -209,11 +215,12 @@ static int begin(struct supervisor *supervisor)
 }
 
 /* From what the binary before left. */
-static int resume(struct supervisor *supervisor, const char *fd)
+static int resume(struct supervisor *supervisor, const char *fd, bool *told_ready)
 {
 	json_t *state = state_read(atoi(fd));
 	int result = state ? state_restore(supervisor, state) : -EPROTO;
 
+	*told_ready = json_is_true(json_object_get(state, "told_ready"));
 	unsetenv(UPGRADE_ENVIRONMENT);
 	json_decref(state);
 	return result;
@@ -222,19 +229,31 @@ static int resume(struct supervisor *supervisor, const char *fd)
 static int supervisor_init(struct supervisor *supervisor, struct config *config)
 {
 	const char *state = getenv(UPGRADE_ENVIRONMENT);
+	bool told_ready = false;
 	int result;
 
 	supervisor->config = config;
 	TAILQ_INIT(&supervisor->processes);
 	TAILQ_INIT(&supervisor->listenings);
+	activation_init(&supervisor->activation, &supervisor->notify);
 	supervisor->loop = ev_default_loop(EVFLAG_NOENV);
 	supervisor->stats = stats_new(&supervisor->stats_fd);
 	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
 	supervisor->started = ev_now(supervisor->loop);
-	result = state ? resume(supervisor, state) : begin(supervisor);
+	supervisor->former_control = -1;
+	file_limit_raise(&supervisor->nofile);
+	file_limit_check(config);
+	notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"));
+	result = state ? resume(supervisor, state, &told_ready) : control_open(supervisor, -1);
+	if (result)
+		return result;
+	if (state)
+		control_open(supervisor, supervisor->former_control); /* without it clients are served all the same */
+	else
+		result = begin(supervisor);
 	if (!result)
-		result = control_open(supervisor);
+		result = readiness_open(supervisor, told_ready);
 	if (result)
 		return result;
 	watch_signals(supervisor);
@@ -266,7 +285,10 @@ static void drain_slotless(struct supervisor *supervisor)
 static void supervisor_deinit(struct supervisor *supervisor)
 {
 	control_close(supervisor);
-	listeners_close_all(supervisor);
+	readiness_close(supervisor);
+	/* There are some left only if the start failed; the next one may have them. */
+	listeners_leave_all(supervisor);
+	activation_deinit(&supervisor->activation);
 	pools_free(supervisor);
 	stats_free(supervisor->stats);
 	if (supervisor->stats_fd >= 0)

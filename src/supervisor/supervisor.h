@@ -10,15 +10,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "config/config.h"
 #include "config/load.h"
 #include "router/link.h"
 #include "stats/stats.h"
+#include "supervisor/activation.h"
+#include "supervisor/notify.h"
 
 struct control;
 struct process;
+struct readiness;
 
 enum supervisor_state {
 	SUPERVISOR_RUNNING,
@@ -37,6 +41,8 @@ struct listening {
 	uint32_t index;       /* in config->listeners, or LINK_INDEX_WORKERS */
 	struct address address; /* where it really is */
 	struct address asked;   /* as configured */
+	char *given;          /* its name, if it is the service manager's own; NULL: it is limpet's */
+	char *stored;         /* the name that the service manager keeps a copy under; NULL: it keeps none */
 	char *name;           /* configured: the listener's */
 	char *key;            /* LINK_INDEX_WORKERS: the workers' name for it */
 	char *data;           /* what the first worker that asked gave with it */
@@ -98,9 +104,15 @@ struct supervisor {
 	ev_timer router_timer;         /* before a crashed router is started again */
 	ev_timer former_timer;         /* the longest that a succession may take */
 	unsigned router_failures;
+	bool sandbox_known;            /* what it lacks has been said */
 	ev_timer idle_timer;
 	bool reload_wanted;            /* came during a succession */
 	struct control *control;
+	struct notify notify;
+	struct activation activation;
+	struct readiness *readiness;
+	int former_control;            /* the control socket that the binary before an upgrade left; -1: none */
+	struct rlimit nofile; /* limpet's limit of open files before it was raised, for workers */
 	ev_signal signals[6];
 	double started;
 	bool was_ready;
@@ -118,6 +130,9 @@ int supervisor_run(struct config *config, const struct supervisor_options *optio
 
 /* Ends the loop as soon as no worker and no router is left; to be called when one of them has ended. */
 void supervisor_check_end(struct supervisor *supervisor);
+
+/* The longest that a connection may take from accept() to its worker, in seconds. */
+double supervisor_longest_wait(const struct config *config);
 
 /* Nothing is routed any more: tells every worker to finish. */
 void supervisor_drain_workers(struct supervisor *supervisor);

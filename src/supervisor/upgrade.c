@@ -11,11 +11,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "supervisor/file_limit.h"
 #include "supervisor/router_process.h"
 #include "supervisor/state.h"
 
 /* A binary that has not answered by then is not asked any longer. */
 #define CHECK_SECONDS 10.0
+
+/* Long enough for the loop to turn, short enough that nobody waits. */
+#define LAST_TURN_SECONDS 0.001
 
 #define OUTPUT_MAX 4096
 
@@ -30,6 +34,7 @@ static struct {
 	size_t length;
 	bool under_way; /* asked, or about to be executed */
 	bool consented; /* waits for the end of a succession */
+	ev_timer last_turn;
 } check;
 
 void upgrade_init(void)
@@ -82,39 +87,63 @@ static void hold_signals(int how)
 	sigprocmask(how, &set, NULL);
 }
 
-static void execute(struct supervisor *supervisor)
+/* Returns only if the new binary could not be executed. */
+static void execute(struct supervisor *supervisor, const json_t *state, int fd)
 {
-	json_t *state = state_make(supervisor);
 	char text[16];
-	int fd = state ? state_write(state) : -ENOMEM, error;
+	int error;
 
-	check.consented = false;
-	check.under_way = false;
-	if (fd < 0) {
-		log_error("upgrade: nothing was changed: cannot write the state: %s", strerror(-fd));
-		json_decref(state);
-		return;
-	}
 	snprintf(text, sizeof(text), "%d", fd);
 	setenv(UPGRADE_ENVIRONMENT, text, 1);
 	keep_open(fd);
 	state_each_fd(state, keep_open);
 	log_info("upgrade: %s takes over", program);
-	hold_signals(SIG_BLOCK);
+	setrlimit(RLIMIT_NOFILE, &supervisor->nofile); /* its workers are to get the same again */
 	execv(program, supervisor->options->argv);
 	error = errno;
-	hold_signals(SIG_UNBLOCK);
+	file_limit_raise(&supervisor->nofile);
 	state_each_fd(state, keep_closed);
 	unsetenv(UPGRADE_ENVIRONMENT);
-	close(fd);
-	json_decref(state);
 	log_error("upgrade: nothing was changed: cannot execute %s: %s", program, strerror(error));
+}
+
+static void on_last_turn(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct supervisor *supervisor = timer->data;
+	json_t *state;
+	int fd;
+
+	check.consented = false;
+	check.under_way = false;
+	/* Something may have come in this very turn. */
+	if (supervisor->state != SUPERVISOR_RUNNING || router_succession_under_way(supervisor)) {
+		log_warning("upgrade: put off by what came in between: nothing was changed");
+		hold_signals(SIG_UNBLOCK);
+		return;
+	}
+	state = state_make(supervisor);
+	fd = state ? state_write(state) : -ENOMEM;
+	if (fd < 0) {
+		log_error("upgrade: nothing was changed: cannot write the state: %s", strerror(-fd));
+	} else {
+		execute(supervisor, state, fd);
+		close(fd);
+	}
+	json_decref(state);
+	hold_signals(SIG_UNBLOCK);
 }
 
 void upgrade_go_on(struct supervisor *supervisor)
 {
-	if (check.consented && !router_succession_under_way(supervisor) && supervisor->state == SUPERVISOR_RUNNING)
-		execute(supervisor);
+	if (!check.consented || router_succession_under_way(supervisor) || supervisor->state != SUPERVISOR_RUNNING ||
+	    ev_is_active(&check.last_turn))
+		return;
+	/* A signal that libev has caught but not told yet would be forgotten: from now on they wait for the new binary, and those
+	 * caught before are told in a turn of the loop before this timer's. */
+	hold_signals(SIG_BLOCK);
+	ev_timer_init(&check.last_turn, on_last_turn, LAST_TURN_SECONDS, 0.);
+	check.last_turn.data = supervisor;
+	ev_timer_start(supervisor->loop, &check.last_turn);
 }
 
 /* ---- asking ---- */

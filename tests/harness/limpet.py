@@ -32,13 +32,16 @@ class Limpet:
     config     a dict that is written to a file and given with -c
     arguments  more of them, before the command
     env        added to the environment
+    control    the control socket's path, if it is to be a certain one
+    launcher   a command that executes limpet in its place, before its own
+    pass_fds   that it inherits
     """
 
     def __init__(self, directory, command=None, *, listen=(), sticky=(), workers=None, protocol=None, config=None,
-                 arguments=(), env=(), cwd=None):
+                 arguments=(), env=(), cwd=None, control=None, launcher=(), pass_fds=()):
         self.directory = pathlib.Path(directory)
         self.mark = uuid.uuid4().hex
-        self.control = self.directory / f"control-{self.mark[:6]}.sock"
+        self.control = control or self.directory / f"control-{self.mark[:6]}.sock"
         self.lines = []
         self._changed = threading.Condition()
         self.config_file = None
@@ -58,8 +61,9 @@ class Limpet:
         if command is not None:
             self.arguments += ["--", *map(str, command)]
         self.process = subprocess.Popen(
-            self.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, MARK: self.mark, **dict(env)}, cwd=cwd, start_new_session=True)
+            [*launcher, *self.arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, MARK: self.mark, **dict(env)}, cwd=cwd, start_new_session=True,
+            pass_fds=pass_fds)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -176,6 +180,9 @@ class Limpet:
         assert not check or done.returncode == 0, f"limpetctl {arguments}: {done.returncode}: {done.stderr}"
         return done.stdout if check else done
 
+    def status(self):
+        return json.loads(self.ctl("-j", "status"))
+
     # Its end.
 
     def wait(self, seconds=15.0):
@@ -202,7 +209,7 @@ class Limpet:
         self._reader.join(5)
         assert status is not None, f"limpet did not end within {seconds} s; log:\n{self.text()}"
         assert not left, f"processes left behind: {left}; log:\n{self.text()}"
-        for sign in ("Sanitizer", "runtime error:"):
+        for sign in ("Sanitizer", "runtime error:", "Bad system call"):
             assert sign not in self.text(), f"{sign}; log:\n{self.text()}"
         if expected is not None:
             assert status == expected, f"limpet ended with {status}; log:\n{self.text()}"

@@ -153,6 +153,21 @@ def check_status(limpet, place, command):
         assert printed.count(" ready ") == 2
 
 
+def check_control(limpet, place, command):
+    front = limpet(["node", "server.js"], workers=2, cwd=place)
+    slots = front.wait_ready(2)
+    words = shlex.split(command)[1:]
+    words[words.index("-S") + 1] = str(front.control)
+    done = {"restart": "all workers are of the new generation", "reload": "limpet: reloaded", "stop": "limpet: stopped"}
+    run(paths.limpetctl(), *words)
+    front.wait_for(done[words[2]])
+    if words[2] == "stop":
+        assert front.wait() == 0
+    else:
+        get(front.address)
+        assert (front.wait_ready(2) == slots) == (words[2] == "reload")
+
+
 def check_hash_secret(limpet, place, command):
     run("sh", "-c", command, cwd=place)
     config = {"hash_secret": str(place / "hash_secret"),
@@ -249,8 +264,13 @@ CHECKS = {
     "limpet --print-config -- node server.js": check_print_config,
     "limpet -c limpet.json": check_serves_from_file,
     "limpetctl status": check_status,
+    "limpetctl -v status": check_status,
     "limpetctl -S /tmp/limpet.sock status": check_status,
     "limpetctl -S /tmp/limpet.sock -j status": check_status,
+    "limpetctl -v status": check_status,
+    "limpetctl -S /tmp/limpet.sock restart default": check_control,
+    "limpetctl -S /tmp/limpet.sock reload": check_control,
+    "limpetctl -S /tmp/limpet.sock stop": check_control,
     "head -c 32 /dev/urandom > hash_secret": check_hash_secret,
     "meson install -C build": check_install,
     "mkdir -p /etc/limpet": check_unit,

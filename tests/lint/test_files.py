@@ -47,3 +47,11 @@ def test_no_registry_is_named_in_the_lock_of_the_test_packages():
                          ids=lambda path: path.name)
 def test_javascript(script):
     check("node", "--check", script)
+
+
+def test_systemd_units(tmp_path):
+    service = (paths.ROOT / "config" / "limpet.service.in").read_text()
+    (tmp_path / "limpet.service").write_text(service.replace("@limpet@", str(paths.limpet())))
+    (tmp_path / "limpet.socket").write_text((paths.ROOT / "config" / "limpet.socket").read_text())
+    done = check("systemd-analyze", "verify", "--man=no", tmp_path / "limpet.service", tmp_path / "limpet.socket")
+    assert "limpet" not in done.stderr

@@ -297,16 +297,20 @@ void worker_says(struct dialogue *dialogue, const char *format, ...)
 static bool hear_more(struct dialogue *dialogue)
 {
 	ssize_t length;
+	int fd;
 
 	if (dialogue->datagrams && dialogue->heard_length)
 		return false;
 	if (channel_wants_write(dialogue->channel))
 		channel_writable(dialogue->channel);
-	assert_int_equal(dialogue->next_fd, -1);
 	length = fd_receive(dialogue->worker, dialogue->heard + dialogue->heard_length,
-	    sizeof(dialogue->heard) - dialogue->heard_length - 1, &dialogue->next_fd, NULL);
+	    sizeof(dialogue->heard) - dialogue->heard_length - 1, &fd, NULL);
 	if (length <= 0)
 		return false;
+	if (fd >= 0) {
+		assert_int_equal(dialogue->next_fd, -1);
+		dialogue->next_fd = fd;
+	}
 	dialogue->heard_length += (size_t)length;
 	if (dialogue->datagrams)
 		dialogue->heard[dialogue->heard_length++] = '\n';

@@ -2,10 +2,13 @@
 #include "dialogue.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "channel/image.h"
 
 #define CLUSTER "{\"cmd\":\"NODE_CLUSTER\","
 
@@ -211,6 +214,177 @@ static void huge_counts_are_refused(void **state)
 	}
 }
 
+/* Images in words: WIDTH=NUMBER, or 'TEXT' with its length before it in four bytes, or "TEXT" without. */
+#define START(code, flags) "4=0x43504d4c 2=1 1=" code " 1=" flags " 2=0 8=0 "
+#define NONE_PENDING "4=5 4=0 "
+#define EMPTY "4=0 "
+#define IN_STEP "1=1 4=0x80000001 4=0 4=0 1=0 '' "
+#define CLUSTER_UP_TO_NODE START("1", "0") NONE_PENDING EMPTY
+#define CLUSTER_UP_TO_SERVERS CLUSTER_UP_TO_NODE IN_STEP
+#define LIMPET_UP_TO_PENDING START("3", "0")
+#define LIMPET_END EMPTY "4=7 1=0"
+#define SERVER(request, key, data) "8=" request " 8=1 1=0 2=80 '" key "' '" data "' "
+#define MESSAGE(kind, with_fd, sent) "1=" kind " 1=" with_fd " 8=0 4=5 4=" sent " \"line\n\" "
+
+static const struct {
+	enum protocol protocol;
+	size_t fds;
+	const char *text;
+} good[] =
+    {
+        {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING LIMPET_END},
+        {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=5 4=2 4=3 4=1 4=4 4=0 " LIMPET_END},
+        {PROTOCOL_LIMPET, 0, START("3", "12") NONE_PENDING LIMPET_END},
+        {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=1 1=3 1=1 2=32 8=0 " NONE_PENDING LIMPET_END},
+        {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING "4=1 " MESSAGE("0", "0", "0") "4=7 1=1"},
+        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=0 4=0"},
+        {PROTOCOL_NODE_CLUSTER, 0,
+            CLUSTER_UP_TO_SERVERS "8=2 4=3 " SERVER("2", "a", "1") SERVER("0", "b", "") SERVER("1", "c", "")},
+        {PROTOCOL_NODE_CLUSTER, 0,
+            CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=2 4=1 1=1 8=0 4=9 1=3 8=0 1=0 'x' 8=0 4=0"},
+        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=2 4=0 4=9 4=1 4=9 1=3 8=0 1=0 'x' 8=0 4=0"},
+        {PROTOCOL_NODE_CLUSTER, 1,
+            START("1", "0") NONE_PENDING "4=2 " MESSAGE("0", "0", "2") MESSAGE("3", "1", "0") IN_STEP
+            "8=0 4=0"},
+        {PROTOCOL_NODE_CLUSTER, 0,
+            START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "0", "4") IN_STEP "8=0 4=0"},
+},
+  bad[] = {
+      /* More than is there. */
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING LIMPET_END " 1=0"},
+      {PROTOCOL_LIMPET, 1, LIMPET_UP_TO_PENDING NONE_PENDING LIMPET_END},
+      /* Flags. */
+      {PROTOCOL_LIMPET, 0, START("3", "32") NONE_PENDING LIMPET_END},
+      {PROTOCOL_LIMPET, 0, START("3", "8") NONE_PENDING LIMPET_END},
+      {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=1 1=3 1=0 2=32 8=0 " NONE_PENDING LIMPET_END},
+      {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=1 1=3 1=1 2=4096 8=0 " NONE_PENDING LIMPET_END},
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING EMPTY "4=7 1=2"},
+      /* Hand-offs: one id or one seq twice, seqs of more than 31 bits, or 65536 apart. */
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=5 4=2 4=3 4=1 4=4 4=1 " LIMPET_END},
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=5 4=2 4=3 4=1 4=3 4=0 " LIMPET_END},
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=5 4=2 4=3 4=1 4=65539 4=0 " LIMPET_END},
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=5 4=1 4=0x80000000 4=1 " LIMPET_END},
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=0x80000000 4=0 " LIMPET_END},
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING EMPTY "4=0x80000000 1=0"},
+      /* Datagrams go whole and without a socket. */
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING "4=1 " MESSAGE("0", "0", "1") "4=7 1=1"},
+      {PROTOCOL_LIMPET, 1, LIMPET_UP_TO_PENDING NONE_PENDING "4=1 " MESSAGE("0", "1", "0") "4=7 1=1"},
+      {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING "4=1 " MESSAGE("1", "0", "0") "4=7 1=1"},
+      /* Lines: all of it sent, the second one half sent, a socket too much or missing, of no kind, without an
+         end. */
+      {PROTOCOL_NODE_CLUSTER, 0,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("0", "0", "5") IN_STEP "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0,
+          START("1", "0") NONE_PENDING "4=2 " MESSAGE("0", "0", "0") MESSAGE("0", "0", "2") IN_STEP
+          "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 1,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("0", "1", "0") IN_STEP "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "0", "0") IN_STEP "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 1,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "1", "4") IN_STEP "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 1,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "1", "0") IN_STEP "8=0 4=0"},
+    {PROTOCOL_NODE_CLUSTER, 0,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "0", "0") IN_STEP "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 1,
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("4", "1", "0") IN_STEP "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0,
+          START("1", "0") NONE_PENDING "4=1 1=0 1=0 8=0 4=4 4=0 \"line\" " IN_STEP "8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, START("1", "0") NONE_PENDING "4=1 1=0 1=0 8=0 4=0 4=0 " IN_STEP "8=0 4=0"},
+      /* Handles: ends that do not rise or are not there, of no kind; too much unread. */
+      {PROTOCOL_NODE_CLUSTER, 0,
+          CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=2 4=1 1=1 8=0 4=1 1=3 8=0 1=0 'x' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=0 1=1 8=0 1=0 'x' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=10 1=1 8=0 1=0 'x' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=1 1=0 8=0 1=0 'x' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=1 1=4 8=0 1=0 'x' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=53249 4=0 1=0 '' 8=0 4=0"},
+      /* Out of step: nothing to wait for, or a hand-off. */
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=0 4=0 4=0 4=0 1=0 '' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=2 4=0 4=9 4=1 4=9 1=1 8=0 1=0 'x' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, START("1", "0") "4=5 4=1 4=3 4=1 " EMPTY "1=2 4=0 4=0 4=0 1=0 '' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=17 4=0 4=0 4=0 1=0 '' 8=0 4=0"},
+      /* Half a line: with an end, or cut and short. */
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=0 4=0 1=0 '\n' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=0 4=0 1=1 'x' 8=0 4=0"},
+      /* Servers: one request or key twice, a request not made, data of an answered one, data of two lines, a
+         NUL. */
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=2 " SERVER("1", "a", "") SERVER("1", "b", "")},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=2 " SERVER("0", "a", "") SERVER("1", "a", "")},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("3", "a", "")},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("0", "a", "1")},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("1", "a", "1\n")},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=1 8=1 1=0 2=80 4=2 1=0x61 1=0 ''"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=1 8=1 1=2 2=80 'a' ''"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=9007199254740992 4=0"},
+};
+
+static void write_image(struct image_writer *writer, const char *text)
+{
+	while (*text) {
+		char *end = NULL;
+
+		if (*text == ' ') {
+			text++;
+		} else if (*text == '\'' || *text == '"') {
+			end = strchr(text + 1, *text);
+			assert_non_null(end);
+			if (*text == '\'')
+				image_put_block(writer, text + 1, (size_t)(end - text - 1));
+			else
+				image_put_bytes(writer, text + 1, (size_t)(end - text - 1));
+			text = end + 1;
+		} else {
+			image_put(writer, (unsigned)(*text - '0'), strtoull(text + 2, &end, 0));
+			text = end;
+		}
+	}
+	assert_int_equal(writer->error, 0);
+}
+
+static bool is_taken(enum protocol protocol, size_t fds, const char *text)
+{
+	struct channel_image image;
+	struct image_writer writer;
+	bool taken;
+
+	image_writer_init(&writer, &image);
+	write_image(&writer, text);
+	while (image.fds_count < fds)
+		image_put_fd(&writer, 0);
+	d.protocol = protocol;
+	taken = try_image(&image);
+	channel_image_free(&image);
+	return taken;
+}
+
+static void every_part_is_checked(void **state)
+{
+	int before = open_fds();
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (!is_taken(good[i].protocol, good[i].fds, good[i].text))
+			fail_msg("refused: %s", good[i].text);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (is_taken(bad[i].protocol, bad[i].fds, bad[i].text))
+			fail_msg("taken: %s", bad[i].text);
+	assert_int_equal(open_fds(), before);
+}
+
+static void servers_are_bounded(void **state)
+{
+	for (unsigned count = 256; count <= 257; count++) {
+		static char text[65536] = CLUSTER_UP_TO_SERVERS;
+		size_t length = strlen(CLUSTER_UP_TO_SERVERS);
+
+		length += (size_t)sprintf(text + length, "8=0 4=%u ", count);
+		for (unsigned i = 0; i < count; i++)
+			length += (size_t)sprintf(text + length, "8=0 8=1 1=0 2=80 '%u' '' ", i);
+		assert_int_equal(is_taken(PROTOCOL_NODE_CLUSTER, 0, text), count == 256);
+	}
+}
+
 static void versions_and_protocols_are_told_apart(void **state)
 {
 	/* The magic, the version, the protocol. */
@@ -260,6 +434,8 @@ int main(void)
 	    cmocka_unit_test(cut_images_are_refused),
 	    cmocka_unit_test(changed_images_do_no_harm),
 	    cmocka_unit_test(huge_counts_are_refused),
+	    cmocka_unit_test(every_part_is_checked),
+	    cmocka_unit_test(servers_are_bounded),
 	    cmocka_unit_test(versions_and_protocols_are_told_apart),
 	    cmocka_unit_test(the_fds_have_to_be_there),
 	};

@@ -131,11 +131,12 @@ static void others_are_refused(void **state)
 
 static int parse_long(size_t path, size_t data)
 {
-	char *text = malloc(path + data + 200);
+	static char text[70000];
 	struct node_listen listen;
 	json_t *message;
 	int length, error;
 
+	assert_true(path + data + 200 <= sizeof(text));
 	length = sprintf(text, "{\"index\":0,\"port\":-1,\"addressType\":-1,\"seq\":1,\"address\":\"/");
 	memset(text + length, 'p', path);
 	length += (int)path;
@@ -145,7 +146,6 @@ static int parse_long(size_t path, size_t data)
 	message = parse(text);
 	error = node_listen_parse(&listen, message);
 	json_decref(message);
-	free(text);
 	return error;
 }
 

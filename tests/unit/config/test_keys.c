@@ -33,7 +33,8 @@ static void test_rows(void **state)
 		assert_int_equal(key->type == KEY_CHOICE, key->choices != NULL);
 		if (key->type == KEY_CHOICE && key->fallback != NULL)
 			assert_true(choice_value(key->choices, key->fallback, &value));
-		if (key->type == KEY_DURATION || key->type == KEY_SIZE || key->type == KEY_INTEGER)
+		if (key->type == KEY_DURATION || key->type == KEY_SIZE || key->type == KEY_INTEGER ||
+		    key->type == KEY_MODE || key->type == KEY_LIMIT || key->type == KEY_SIZE_LIMIT)
 			assert_true(key->max > 0);
 		if ((key->type == KEY_DURATION || key->type == KEY_SIZE || key->type == KEY_INTEGER) &&
 		    key->fallback != NULL)
@@ -70,6 +71,11 @@ static void test_defaults(void **state)
 	assert_int_equal(pool.window, 64);
 	assert_int_equal(pool.queue, 1024);
 	assert_int_equal(pool.protocol, PROTOCOL_AUTO);
+	assert_false(pool.umask.is_set);
+	assert_false(pool.limit_core.is_set);
+	keys_set_defaults(KEYS_CONFIG, &config);
+	assert_true(config.control_mode.is_set);
+	assert_int_equal(config.control_mode.bits, 0600);
 	keys_set_defaults(KEYS_STICKY_IP, &source);
 	assert_int_equal(source.v4_prefix, 32);
 	assert_int_equal(source.v6_prefix, 64);

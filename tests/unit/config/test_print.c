@@ -68,7 +68,7 @@ static void test_options(void **state)
 }
 
 static const char everything[] =
-    "{\"user\":\"root\",\"control\":\"/c\",\"hash_secret\":\"/"
+    "{\"user\":\"root\",\"control\":\"/c\",\"control_mode\":\"0660\",\"hash_secret\":\"/"
     "h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
     "\"file\":\"/"
     "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
@@ -81,6 +81,8 @@ static const char everything[] =
     "\"flavour\":\"sticky-listen\",\"workers\":2,"
     "\"weights\":{\"1\":7},\"directory\":\"/"
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
+    "\"umask\":\"0027\",\"limits\":{\"nofile\":1024,\"processes\":\"unlimited\",\"memory\":\"1g\","
+    "\"core\":\"0\"},"
     "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"drain_signal\":\"QUIT\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\","
     "\"surge\":2,\"max_retired\":8,\"on_down\":\"reject\",\"hold\":\"0s\","
     "\"window\":2,\"queue\":0}}}";

@@ -67,6 +67,24 @@ static const struct bad_text bad[] = {
                                                   "number, not a number with a fraction or an exponent"},
     {LISTENER("\"backlog\": 65536"), "2:12: listeners.w.backlog: must be 1 to 65535"},
     {POOL("\"on_down\": \"wait\""), "2:12: pools.p.on_down: \"wait\" is none of hold, next, reject"},
+    {TOP("\"control_mode\": 600"),
+        "2:17: control_mode: must be an octal number as a string such as \"0600\", not a number"},
+    {TOP("\"control_mode\": \"0666\""), "2:17: control_mode: may have no bits but those of \"0660\""},
+    {TOP("\"control_mode\": \"rw-\""), "2:17: control_mode: \"rw-\" is no mode; write three octal digits, or "
+                                        "four with 0 first, such as \"0600\""},
+    {TOP("\"control_mode\": \"00600\""), "2:17: control_mode: \"00600\" is no mode; write three octal digits, "
+                                          "or four with 0 first, such as \"0600\""},
+    {TOP("\"control_mode\": \"0680\""), "2:17: control_mode: \"0680\" is no mode; write three octal digits, "
+                                         "or four with 0 first, such as \"0600\""},
+    {POOL("\"umask\": \"4022\""), "2:10: pools.p.umask: may have no bits but those of \"0777\""},
+    {POOL("\"limits\": 5"), "2:11: pools.p.limits: must be an object, not a number"},
+    {POOL("\"limits\": {\"file\": 5}"), "2:12: pools.p.limits.file: unknown key; did you mean \"nofile\"?"},
+    {POOL("\"limits\": {\"nofile\": 15, \"processes\": \"many\", \"memory\": \"1k\", \"core\": \"none\"}"),
+        "2:22: pools.p.limits.nofile: must be 16 to 1073741824\n"
+        "2:39: pools.p.limits.processes: must be a number, not the string \"many\"\n"
+        "2:57: pools.p.limits.memory: must be 1m to 1048576g\n"
+        "2:71: pools.p.limits.core: \"none\" is no size; write a whole number of bytes, or one with k, m or g, such as "
+        "\"16k\""},
     {POOL("\"environment\": [\"A=b\"]"), "2:16: pools.p.environment: must be an object of strings such as "
                                          "{\"NODE_ENV\": \"production\"}, not a list"},
     {POOL("\"environment\": {\"A\": 1, \"B\": true, \"C=\": \"x\", \"\": \"y\", \"D\": null}"),
@@ -94,7 +112,7 @@ static void test_bad(void **state)
 static void test_good(void **state)
 {
 	struct config *config =
-	    load_good("{\"$schema\": \"\", \"user\": \"root\", \"control\": \"/c\", \"hash_secret\": \"/s\", "
+	    load_good("{\"$schema\": \"\", \"user\": \"root\", \"control\": \"/c\", \"control_mode\": \"660\", \"hash_secret\": \"/s\", "
 	              "\"log\": {\"level\": \"debug\", \"format\": \"json\", \"file\": \"/l\"},"
 	              "\"listeners\": {\"w\": {\"address\": \"127.0.0.1:80\", \"proxy_protocol\": true,"
 	              "\"trusted_proxies\": [\"10.0.0.0/8\", \"unix\"], \"head_timeout\": \"100ms\", "
@@ -102,7 +120,8 @@ static void test_good(void **state)
 	              "\"max_waiting\": 1, \"max_waiting_per_client\": 1000000, \"backlog\": 65535}},"
 	              "\"pools\": {\"p\": {\"command\": [\"node\", \"a.js\", \"\"], \"directory\": \"/\","
 	              "\"environment\": {\"A\": \"\", \"//\": 1, \"B\": \"x=y\"}, \"user\": \"root\", "
-	              "\"group\": \"root\","
+	              "\"group\": \"root\", \"umask\": \"027\","
+	              "\"limits\": {\"nofile\": 64, \"core\": 0, \"memory\": \"unlimited\"},"
 	              "\"start_timeout\": \"1h\", \"drain_timeout\": \"0s\", \"kill_timeout\": \"1m\", "
 	              "\"on_down\": \"next\","
 	              "\"hold\": \"1ms\", \"window\": 1024, \"queue\": 0}}}");
@@ -114,6 +133,7 @@ static void test_good(void **state)
 	assert_string_equal(config->user, "root");
 	assert_string_equal(config->control, "/c");
 	assert_string_equal(config->hash_secret, "/s");
+	assert_int_equal(config->control_mode.bits, 0660);
 	assert_string_equal(config->log_file, "/l");
 	assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(config->log_format, LOG_FORMAT_JSON);
@@ -139,6 +159,14 @@ static void test_good(void **state)
 	assert_null(pool->environment[2]);
 	assert_string_equal(pool->user, "root");
 	assert_string_equal(pool->group, "root");
+	assert_true(pool->umask.is_set);
+	assert_int_equal(pool->umask.bits, 027);
+	assert_true(pool->limit_nofile.is_set);
+	assert_int_equal(pool->limit_nofile.value, 64);
+	assert_true(pool->limit_core.is_set);
+	assert_int_equal(pool->limit_core.value, 0);
+	assert_true(pool->limit_memory.value == LIMIT_UNLIMITED);
+	assert_false(pool->limit_processes.is_set);
 	assert_int_equal(pool->start_timeout, 3600000);
 	assert_int_equal(pool->drain_timeout, 0);
 	assert_int_equal(pool->kill_timeout, 60000);

@@ -1,0 +1,102 @@
+"""SIGUSR2: the binary takes over in place, again and again."""
+import contextlib
+import os
+import signal
+import socket
+
+from harness.wait import wait_until
+
+
+def wait_upgraded(play, old):
+    """Until the new binary's router alone is there."""
+    wait_until(lambda: old not in play.front.pids("limpet-router") and play.router() not in (0, old),
+               f"the new binary's router; log:\n{play.front.text()}", 30)
+
+
+def upgrade(play):
+    old = play.router()
+    play.front.send_signal(signal.SIGUSR2)
+    wait_upgraded(play, old)
+
+
+def test_fifty_times_under_load(scene, sanitized):
+    """No connection fails, none is refused; workers and pinned connections notice nothing, and the pid stays."""
+    play = scene(workers=3)
+    before = play.files()
+    pids = [slot["pid"] for slot in play.pool()["slots"]]
+    times = 20 if sanitized else 50
+    with play.load(concurrency=8, pinned=30) as load:
+        wait_until(lambda: load.open == 30, "pinned connections")
+        for _ in range(times):
+            upgrade(play)
+        served = load.served
+        wait_until(lambda: load.served > served + 20, "load goes on")
+        assert load.open == 30
+    play.account(load)
+    assert [slot["pid"] for slot in play.pool()["slots"]] == pids
+    assert play.status()["pid"] == play.front.process.pid
+    assert play.front.text().count(" takes over") == times
+    assert play.counter("workers_exited") == 0
+    play.wait_files(before)
+
+
+def test_everything_under_way_goes_to_the_new_binary(scene):
+    play = scene(workers=2, window=3, sticky=[{"cookie": "sid"}], stuck_timeout="30s")
+    home = play.worker("0")
+    source = play.source("0")
+    home.acknowledge(how="never")
+    sent = [play.ask(source) for _ in range(3)]
+    wait_until(lambda: home.report()["kept"] == 3, "hand-offs")
+    queued = [play.ask(source) for _ in range(5)]
+    play.wait_slot("0", unacknowledged=3, waiting=5)
+    halves = [play.half(source) for _ in range(5)]
+    upgrade(play)
+    play.wait_slot("0", unacknowledged=3, waiting=5)
+    home.acknowledge(how="at once")
+    for half in halves:
+        half.finish()
+    for one in [*sent, *queued, *halves]:
+        assert one.answer()["pid"] == home.pid
+    play.account()
+
+
+def test_while_another_router_is_starting(scene):
+    """It has a copy of whatever limpet had open, for a moment."""
+    play = scene(workers=2)
+    for _ in range(20):
+        begin = play.front.mark_log()
+        play.front.send_signal(signal.SIGUSR2)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(play.router(), signal.SIGKILL)
+        play.front.wait_for("upgrade: .* takes over", after=begin)
+        play.status()  # answered by the new binary: it takes signals
+        play.get()
+    play.account()
+
+
+def test_the_control_socket_is_always_there(scene):
+    play = scene(workers=1)
+    for _ in range(10):
+        begin, count = play.front.mark_log(), play.counter("routers_started")
+        play.front.send_signal(signal.SIGUSR2)
+        # Each question is answered, or its connection ended with the binary that had accepted it: nobody is refused.
+        for _ in range(1000):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(play.front.control))
+            if play.counter("routers_started") > count:
+                break
+        play.front.wait_for("takes over", after=begin)
+    play.account()
+
+
+def test_a_worker_that_dies_meanwhile_is_replaced(scene):
+    """Between the old binary's last look and the new one's first."""
+    play = scene(workers=2, on_down="next")
+    for turn in range(6):
+        home, old = play.worker(str(turn % 2)), play.router()
+        play.front.send_signal(signal.SIGUSR2)
+        home.signal(signal.SIGKILL)
+        wait_upgraded(play, old)
+        play.front.wait_replaced(home.slot, home.pid)
+        play.get()
+    play.account()

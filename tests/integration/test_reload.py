@@ -1,0 +1,137 @@
+"""SIGHUP: the configuration is read again; what it keeps goes on."""
+import signal
+import socket
+
+import pytest
+
+from harness.http import Connection, get
+from harness.wait import wait_until
+
+
+def config(app, workers=2, listeners=("web",), **pool):
+    return {
+        "listeners": {name: {"address": "127.0.0.1:0", "pool": "app"} for name in listeners},
+        "pools": {"app": {"command": app("http-ws.js"), "workers": workers, **pool}},
+    }
+
+
+def reload(front, new=None, expected=r"reloaded"):
+    begin = front.mark_log()
+    if new is not None:
+        front.write_config(new)
+    front.send_signal(signal.SIGHUP)
+    front.wait_for(expected, after=begin)
+
+
+def addresses(front):
+    return [address for address, _ in front.listening()]
+
+
+def pid_of(front, address, source):
+    return get(address, source=source).json()["pid"]
+
+
+SOURCES = [f"127.0.0.{number}" for number in range(1, 41)]
+
+
+def test_the_same_file_changes_nothing_for_clients(limpet, app):
+    front = limpet(config=config(app))
+    front.wait_ready(2)
+    before = {source: pid_of(front, front.address, source) for source in SOURCES}
+    with Connection(front.address) as pinned:
+        assert pinned.upgrade().status == 101
+        for _ in range(3):
+            router = front.router()
+            reload(front)
+            wait_until(lambda: front.pids("limpet-router") not in ([], [router]), "another router")
+        assert pinned.say("still here")
+    assert before == {source: pid_of(front, front.address, source) for source in SOURCES}
+
+
+def test_more_workers_take_only_their_share(limpet, app):
+    front = limpet(config=config(app, workers=2))
+    slots = front.wait_ready(2)
+    before = {source: pid_of(front, front.address, source) for source in SOURCES}
+    reload(front, config(app, workers=3))
+    new_pid = front.wait_ready(3)["2"]
+    after = {source: pid_of(front, front.address, source) for source in SOURCES}
+    moved = {source for source in SOURCES if before[source] != after[source]}
+    assert moved and all(after[source] == new_pid for source in moved)
+    assert set(slots.values()) <= set(after.values())
+
+
+def test_a_worker_whose_slot_is_gone_keeps_its_connections(limpet, app):
+    front = limpet(config=config(app, workers=2))
+    slots = front.wait_ready(2)
+    pinned = {}
+    for source in SOURCES:
+        connection = Connection(front.address, source)
+        assert connection.upgrade().status == 101
+        pinned.setdefault(connection.say("before")["slot"], connection)
+    reload(front, config(app, workers=1))
+    assert pinned["1"].say("after")["pid"] == slots["1"]
+    assert {pid_of(front, front.address, source) for source in SOURCES} == {slots["0"]}
+    for connection in pinned.values():
+        connection.close()
+    front.wait_for(rf"worker 1 \(pid {slots['1']}\) ended")
+
+
+def test_another_command_replaces_workers_one_by_one(limpet, app):
+    front = limpet(config=config(app, workers=2))
+    slots = front.wait_ready(2)
+    reload(front, config(app, workers=2, environment={"CHANGED": "1"}))
+    front.wait_for("all workers are of the new generation")
+    now = front.wait_ready(2)
+    assert set(now) == set(slots) and not set(now.values()) & set(slots.values())
+    for pid in slots.values():
+        front.wait_for(rf"\(pid {pid}\) ended")
+
+
+def test_listeners_come_and_go(limpet, app):
+    front = limpet(config=config(app, listeners=["one", "two"]))
+    front.wait_ready(2)
+    front.wait_for("listening on", count=2)
+    one, two = addresses(front)
+    reload(front, config(app, listeners=["one", "three"]))
+    front.wait_for("listening on", count=3)
+    three = addresses(front)[2]
+    assert get(one).status == get(three).status == 200
+    with pytest.raises(OSError):
+        get(two)
+
+
+@pytest.mark.parametrize("bad", ["{", '{"pools": {}}', '{"listeners": {"web": {"adress": "127.0.0.1:0"}}}'])
+def test_a_bad_file_changes_nothing_and_is_explained(limpet, app, bad):
+    front = limpet(config=config(app))
+    front.wait_ready(2)
+    router = front.router()
+    front.config_file.write_text(bad, encoding="utf-8")
+    begin = front.mark_log()
+    front.send_signal(signal.SIGHUP)
+    front.wait_for(r"reload: nothing was changed", after=begin)
+    front.wait_for(rf"{front.config_file}:\d+:\d+: ", after=begin)
+    assert front.router() == router
+    assert get(front.address).status == 200
+
+
+def test_an_address_that_is_taken_changes_nothing(limpet, app):
+    front = limpet(config=config(app))
+    front.wait_ready(2)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        new = config(app)
+        new["listeners"]["more"] = {"address": f"127.0.0.1:{taken.getsockname()[1]}", "pool": "app"}
+        reload(front, new, expected="reload: nothing was changed")
+    assert get(front.address).status == 200
+
+
+def test_limpetctl_reload_and_restart(limpet, app):
+    front = limpet(config=config(app))
+    slots = front.wait_ready(2)
+    assert "reloaded" in front.ctl("reload")
+    assert "rolling restart" in front.ctl("restart", "app")
+    front.wait_for("all workers are of the new generation")
+    assert not set(front.wait_ready(2).values()) & set(slots.values())
+    refused = front.ctl("restart", "nothing", check=False)
+    assert refused.returncode == 2 and "no pool of this name" in refused.stderr
