@@ -1,11 +1,12 @@
-/* Protocol accept: unmodified programs, whose own listening sockets are the channel. accept_message.h has the messages.
+/* Protocol accept: unmodified programs, whose own listening sockets are the channel. accept_message.h has the
+ * messages.
  *
- * Owns the conversation; the front's ends of the data sockets, one for each listening socket of the program, are in
- * accept_servers.c, with the epoll set that holds them and the control socket, so that the owner polls one fd. Which sockets are
- * bound and listen is the owner's.
+ * Owns the conversation; the front's ends of the data sockets, one for each listening socket of the program,
+ * are in accept_servers.c, with the epoll set that holds them and the control socket, so that the owner polls
+ * one fd. Which sockets are bound and listen is the owner's.
  *
- * Nothing is queued here: a worker that does not take an answer within its socket's buffer ends the channel, a data socket
- * without room for a connection is waited for.
+ * Nothing is queued here: a worker that does not take an answer within its socket's buffer ends the channel,
+ * a data socket without room for a connection is waited for.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ static bool is_tcp_socket(int fd)
 {
 	int domain = accept_socket_option(fd, SO_DOMAIN);
 
-	return (domain == AF_INET || domain == AF_INET6) && accept_socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+	return (domain == AF_INET || domain == AF_INET6) &&
+	       accept_socket_option(fd, SO_TYPE) == SOCK_STREAM &&
 	       accept_socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
@@ -44,7 +46,8 @@ static bool read_address(struct address *address, const struct accept_message *m
 	socklen_t length = message->address_length;
 	int family = message->address.sa.sa_family;
 
-	if ((family != AF_INET || length < sizeof(address->in)) && (family != AF_INET6 || length < sizeof(address->in6)))
+	if ((family != AF_INET || length < sizeof(address->in)) &&
+	    (family != AF_INET6 || length < sizeof(address->in6)))
 		return false;
 	memset(address, 0, sizeof(*address));
 	address->length = family == AF_INET ? sizeof(address->in) : sizeof(address->in6);
@@ -75,8 +78,8 @@ static void answer(struct channel *channel, struct accept_server *server, int er
 		channel_break(channel, -ENOBUFS);
 }
 
-static int accept_answer_listen(struct channel *channel, uint64_t request, int error, const struct address *sockname, int fd,
-    const char *data)
+static int accept_answer_listen(struct channel *channel, uint64_t request, int error,
+    const struct address *sockname, int fd, const char *data)
 {
 	struct acceptor *acceptor = channel->state;
 	struct accept_server *server = accept_find(acceptor, request);
@@ -124,7 +127,8 @@ static void ask(struct channel *channel, struct accept_server *server, int backl
 	channel->events->listen(channel->owner, &listen);
 }
 
-static void on_bind(struct channel *channel, struct accept_server *server, const struct accept_message *message, int fd)
+static void on_bind(
+    struct channel *channel, struct accept_server *server, const struct accept_message *message, int fd)
 {
 	bool bound = message->flags & ACCEPT_BOUND;
 
@@ -138,7 +142,8 @@ static void on_bind(struct channel *channel, struct accept_server *server, const
 		answer(channel, server, EINVAL);
 		return;
 	}
-	server->ipv6_only = address_family(&server->address) == AF_INET6 && (message->flags & ACCEPT_IPV6_ONLY);
+	server->ipv6_only =
+	    address_family(&server->address) == AF_INET6 && (message->flags & ACCEPT_IPV6_ONLY);
 	if (bound)
 		address_set_port(&server->address, 0);
 	name_server(channel->state, server, bound);
@@ -146,7 +151,8 @@ static void on_bind(struct channel *channel, struct accept_server *server, const
 	ask(channel, server, 0, fd);
 }
 
-static void on_listen(struct channel *channel, struct accept_server *server, const struct accept_message *message)
+static void on_listen(
+    struct channel *channel, struct accept_server *server, const struct accept_message *message)
 {
 	switch (server->state) {
 	case SERVER_BOUND:
@@ -184,7 +190,8 @@ static void on_listening(struct channel *channel, struct accept_server *server)
 	channel_is_ready(channel);
 }
 
-static void on_answered(struct channel *channel, struct accept_server *server, const struct accept_message *message)
+static void on_answered(
+    struct channel *channel, struct accept_server *server, const struct accept_message *message)
 {
 	/* Numbers of a router that crashed are in no list, and skipped. */
 	if (!accept_forget_sent(server, message->number) ||
@@ -192,7 +199,8 @@ static void on_answered(struct channel *channel, struct accept_server *server, c
 		skip(channel);
 }
 
-static void take_message(struct channel *channel, struct accept_server *server, const struct accept_message *message, int fd)
+static void take_message(
+    struct channel *channel, struct accept_server *server, const struct accept_message *message, int fd)
 {
 	switch (message->type) {
 	case ACCEPT_BIND:
@@ -215,7 +223,8 @@ static void take_message(struct channel *channel, struct accept_server *server, 
 
 /* ---- reading ---- */
 
-/* Only while the control socket lives is the worker known to live: else its hand-offs wait for the word that it died. */
+/* Only while the control socket lives is the worker known to live: else its hand-offs wait for the word that
+ * it died. */
 static bool control_lives(const struct channel *channel)
 {
 	char byte;
@@ -287,7 +296,8 @@ static void take_open(struct channel *channel, const struct accept_message *mess
 {
 	struct acceptor *acceptor = channel->state;
 
-	if (message->type != ACCEPT_OPEN || message->number != ACCEPT_VERSION || fd < 0 || !accept_is_data_socket(fd)) {
+	if (message->type != ACCEPT_OPEN || message->number != ACCEPT_VERSION || fd < 0 ||
+	    !accept_is_data_socket(fd)) {
 		skip(channel);
 		if (fd >= 0)
 			close(fd);
@@ -340,7 +350,8 @@ static void accept_readable(struct channel *channel)
 		return;
 	}
 	for (int i = 0; i < count && budget && !channel->over; i++) {
-		struct accept_server *server = events[i].data.u64 ? accept_find(acceptor, events[i].data.u64) : NULL;
+		struct accept_server *server =
+		    events[i].data.u64 ? accept_find(acceptor, events[i].data.u64) : NULL;
 
 		if (events[i].data.u64 == 0)
 			read_control(channel, &budget);
@@ -360,8 +371,10 @@ static void accept_readable(struct channel *channel)
 static int accept_send(struct channel *channel, const struct channel_connection *connection)
 {
 	struct acceptor *acceptor = channel->state;
-	struct accept_server *server = connection->server_key ? accept_find_listening(acceptor, connection->server_key) : NULL;
-	struct accept_message message = {.type = ACCEPT_CONNECTION, .number = pending_next_seq(&channel->pending)};
+	struct accept_server *server =
+	    connection->server_key ? accept_find_listening(acceptor, connection->server_key) : NULL;
+	struct accept_message message = {
+	    .type = ACCEPT_CONNECTION, .number = pending_next_seq(&channel->pending)};
 	ssize_t sent;
 
 	if (!server)

@@ -8,11 +8,11 @@
 
 /* A server is one listening socket of the program: the front's end of its data socket. */
 enum server_state {
-	SERVER_OPEN,      /* nothing asked yet */
-	SERVER_BINDING,   /* the owner was asked */
+	SERVER_OPEN,    /* nothing asked yet */
+	SERVER_BINDING, /* the owner was asked */
 	SERVER_BOUND,
-	SERVER_ASKING,    /* the owner was asked whether it may listen */
-	SERVER_GRANTED,   /* it may; the program does not know yet */
+	SERVER_ASKING,  /* the owner was asked whether it may listen */
+	SERVER_GRANTED, /* it may; the program does not know yet */
 	SERVER_LISTENING,
 	SERVER_STATES,
 };
@@ -50,11 +50,13 @@ void accept_restore(struct channel *channel, unsigned window, struct image_reade
 /* NULL if there is none. */
 struct accept_server *accept_find(const struct acceptor *acceptor, uint64_t id);
 
-/* One that takes connections; the one with the fewest under way, as processes may have a socket each for one address. */
+/* One that takes connections; the one with the fewest under way, as processes may have a socket each for one
+ * address. */
 struct accept_server *accept_find_listening(const struct acceptor *acceptor, const char *key);
 bool accept_has_key(const struct acceptor *acceptor, const char *key);
 
-/* fd: consumed, also on failure. 0, -ENOMEM, -EINVAL (there are too many), or an errno of epoll_ctl(). result may be NULL. */
+/* fd: consumed, also on failure. 0, -ENOMEM, -EINVAL (there are too many), or an errno of epoll_ctl(). result
+ * may be NULL. */
 int accept_server_new(struct acceptor *acceptor, uint64_t id, int fd, struct accept_server **result);
 void accept_server_free(struct acceptor *acceptor, struct accept_server *server);
 

@@ -1,5 +1,5 @@
-/* The servers of one worker of protocol accept: the data sockets and what each was sent, made, kept over a crash of the router,
- * and handed over. What is said over them is accept.c's. */
+/* The servers of one worker of protocol accept: the data sockets and what each was sent, made, kept over a
+ * crash of the router, and handed over. What is said over them is accept.c's. */
 #include "channel/accept_private.h"
 
 #include <errno.h>
@@ -20,9 +20,9 @@ struct accept_server *accept_find(const struct acceptor *acceptor, uint64_t id)
 {
 	struct accept_server *server;
 
-	TAILQ_FOREACH (server, &acceptor->servers, entry)
-		if (server->id == id)
-			return server;
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (server->id == id)
+		return server;
 	return NULL;
 }
 
@@ -30,10 +30,10 @@ struct accept_server *accept_find_listening(const struct acceptor *acceptor, con
 {
 	struct accept_server *server, *best = NULL;
 
-	TAILQ_FOREACH (server, &acceptor->servers, entry)
-		if (server->state == SERVER_LISTENING && strcmp(server->key, key) == 0 &&
-		    (!best || server->sent_count < best->sent_count))
-			best = server;
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (server->state == SERVER_LISTENING && strcmp(server->key, key) == 0 &&
+	    (!best || server->sent_count < best->sent_count))
+		best = server;
 	return best;
 }
 
@@ -41,9 +41,9 @@ bool accept_has_key(const struct acceptor *acceptor, const char *key)
 {
 	struct accept_server *server;
 
-	TAILQ_FOREACH (server, &acceptor->servers, entry)
-		if (strcmp(server->key, key) == 0)
-			return true;
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (strcmp(server->key, key) == 0)
+		return true;
 	return false;
 }
 
@@ -66,7 +66,8 @@ void accept_server_free(struct acceptor *acceptor, struct accept_server *server)
 
 int accept_server_new(struct acceptor *acceptor, uint64_t id, int fd, struct accept_server **result)
 {
-	struct accept_server *server = acceptor->servers_count < SERVERS_MAX ? calloc(1, sizeof(*server)) : NULL;
+	struct accept_server *server =
+	    acceptor->servers_count < SERVERS_MAX ? calloc(1, sizeof(*server)) : NULL;
 	int error;
 
 	if (!server) {
@@ -123,7 +124,8 @@ int accept_socket_option(int fd, int name)
 
 bool accept_is_data_socket(int fd)
 {
-	return accept_socket_option(fd, SO_DOMAIN) == AF_UNIX && accept_socket_option(fd, SO_TYPE) == SOCK_SEQPACKET;
+	return accept_socket_option(fd, SO_DOMAIN) == AF_UNIX &&
+	       accept_socket_option(fd, SO_TYPE) == SOCK_SEQPACKET;
 }
 
 /* ---- life ---- */
@@ -193,7 +195,8 @@ void accept_save(const struct channel *channel, struct image_writer *image)
 	image_put(image, 8, acceptor->last_id);
 	image_put(image, 4, acceptor->any_ports);
 	image_put(image, 4, acceptor->servers_count);
-	TAILQ_FOREACH (server, &acceptor->servers, entry) {
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	{
 		image_put(image, 8, server->id);
 		image_put(image, 1, server->state);
 		image_put(image, 1, server->ipv6_only);

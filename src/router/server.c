@@ -22,9 +22,9 @@ struct server *server_find(const struct worker *worker, const char *key)
 {
 	struct server *server;
 
-	TAILQ_FOREACH (server, &worker->servers, entry)
-		if (strcmp(server->key, key) == 0)
-			return server;
+	TAILQ_FOREACH(server, &worker->servers, entry)
+	if (strcmp(server->key, key) == 0)
+		return server;
 	return NULL;
 }
 
@@ -60,7 +60,8 @@ const struct server *server_for(const struct worker *worker, const struct connec
 {
 	const struct server *server, *first = NULL;
 
-	TAILQ_FOREACH (server, &worker->servers, entry) {
+	TAILQ_FOREACH(server, &worker->servers, entry)
+	{
 		if (!server->listening)
 			continue;
 		if (!worker->slot->pool->config->has_listeners) {
@@ -88,10 +89,10 @@ void workers_forget_listener(struct router *router, const struct listener *liste
 	struct server *server;
 	struct worker *worker;
 
-	TAILQ_FOREACH (worker, &router->workers, entry)
-		TAILQ_FOREACH (server, &worker->servers, entry)
-			if (server->listener == listener)
-				server->listener = NULL;
+	TAILQ_FOREACH(worker, &router->workers, entry)
+	TAILQ_FOREACH(server, &worker->servers, entry)
+	if (server->listener == listener)
+		server->listener = NULL;
 }
 
 /* ---- kept data sockets ---- */
@@ -105,7 +106,8 @@ void worker_use_kept(struct worker *worker)
 		if (!worker->channel)
 			close(kept->fd);
 		else if (channel_keep(worker->channel, kept->key, kept->number, kept->fd) < 0)
-			log_error("%s: out of memory: one of its listening sockets gets no connections", worker->name);
+			log_error("%s: out of memory: one of its listening sockets gets no connections",
+			    worker->name);
 		free(kept);
 	}
 }

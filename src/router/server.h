@@ -7,7 +7,8 @@
 /* NULL if there is none. */
 struct server *server_find(const struct worker *worker, const char *key);
 
-/* As an answer to a listen request, or a replay, says it; what is there already is set anew. NULL: out of memory. */
+/* As an answer to a listen request, or a replay, says it; what is there already is set anew. NULL: out of
+ * memory. */
 struct server *server_add(struct worker *worker, const struct link_message *message);
 void server_remove(struct worker *worker, struct server *server);
 

@@ -65,7 +65,8 @@ static void read_table(const char *path, struct listening_sockets *found)
 	if (!fgets(line, sizeof(line), file))
 		line[0] = '\0';
 	while (found->count < LISTENING_MAX && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, " %*u: %32[0-9A-F]:%4x %*[0-9A-F:] %2x %*s %*s %*s %*u %*u %lu", hex, &port, &state, &inode) != 4 ||
+		if (sscanf(line, " %*u: %32[0-9A-F]:%4x %*[0-9A-F:] %2x %*s %*s %*s %*u %*u %lu", hex, &port,
+		        &state, &inode) != 4 ||
 		    state != STATE_LISTEN)
 			break;
 		found->sockets[found->count].inode = inode;
@@ -83,8 +84,8 @@ static const struct listening_socket *find_inode(const struct listening_sockets 
 	return NULL;
 }
 
-static const struct listening_socket *find_in_process(const char *pid, const struct listening_sockets *found,
-    const ino_t *own, size_t own_count)
+static const struct listening_socket *find_in_process(
+    const char *pid, const struct listening_sockets *found, const ino_t *own, size_t own_count)
 {
 	const struct listening_socket *result = NULL;
 	char path[64], target[64];

@@ -25,7 +25,8 @@ static int find_library(char *path, size_t size)
 	slash = strrchr(self, '/');
 	if (slash) {
 		*slash = '\0';
-		if (snprintf(path, size, "%s/worker/accept/" LIBRARY, self) < (int)size && access(path, R_OK) == 0)
+		if (snprintf(path, size, "%s/worker/accept/" LIBRARY, self) < (int)size &&
+		    access(path, R_OK) == 0)
 			return 0;
 	}
 	snprintf(path, size, "%s/" LIBRARY, LIMPET_LIBDIR);

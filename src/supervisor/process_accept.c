@@ -1,5 +1,5 @@
-/* What workers of protocol accept need besides: their data sockets are kept for the next router, they are told to finish by a
- * signal, and those that listen past limpet are found. */
+/* What workers of protocol accept need besides: their data sockets are kept for the next router, they are
+ * told to finish by a signal, and those that listen past limpet are found. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -41,9 +41,9 @@ void process_drop(struct process *process, uint64_t number)
 {
 	struct process_kept *kept;
 
-	TAILQ_FOREACH (kept, &process->kept, entry)
-		if (kept->number == number)
-			break;
+	TAILQ_FOREACH(kept, &process->kept, entry)
+	if (kept->number == number)
+		break;
 	if (!kept)
 		return;
 	TAILQ_REMOVE(&process->kept, kept, entry);
@@ -66,15 +66,15 @@ static size_t own_inodes(struct supervisor *supervisor, ino_t **inodes)
 	struct stat status;
 	size_t count = 0;
 
-	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
-		count++;
+	TAILQ_FOREACH(listening, &supervisor->listenings, entry)
+	count++;
 	*inodes = calloc(count + 1, sizeof(ino_t));
 	if (!*inodes)
 		return 0;
 	count = 0;
-	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
-		if (listening->fd >= 0 && fstat(listening->fd, &status) == 0)
-			(*inodes)[count++] = status.st_ino;
+	TAILQ_FOREACH(listening, &supervisor->listenings, entry)
+	if (listening->fd >= 0 && fstat(listening->fd, &status) == 0)
+		(*inodes)[count++] = status.st_ino;
 	return count;
 }
 
@@ -89,10 +89,13 @@ void process_look_for_bypass(struct process *process)
 	count = own_inodes(process->supervisor, &own);
 	if (own && bypass_find(process->pid, own, count, &address)) {
 		address_format(&address, process->bypass, sizeof(process->bypass));
-		log_warning("%s (pid %d) listens on %s by itself, past limpet, which cannot give it connections there: it is "
-			    "linked statically, makes its system calls by itself (as Go does), or has privileges with which "
-			    "the system ignores LD_PRELOAD; use a program that calls the C library, or protocol limpet, see "
-			    "limpet-worker(7)",
+		log_warning("%s (pid %d) listens on %s by itself, past limpet, which cannot give it "
+		            "connections there: it is "
+		            "linked statically, makes its system calls by itself (as Go does), or has "
+		            "privileges with which "
+		            "the system ignores LD_PRELOAD; use a program that calls the C library, or "
+		            "protocol limpet, see "
+		            "limpet-worker(7)",
 		    process->name, (int)process->pid, process->bypass);
 	}
 	free(own);

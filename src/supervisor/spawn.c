@@ -30,7 +30,7 @@ static const char *const steps[] = {
     "cannot change to its group",
     "cannot set its limits",
     "cannot set its environment",
-    "cannot find " "liblimpet-accept.so, which protocol accept preloads (is limpet installed completely?)",
+    "cannot find liblimpet-accept.so, which protocol accept preloads (is limpet installed completely?)",
     "cannot run its command",
 };
 

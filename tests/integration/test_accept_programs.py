@@ -15,6 +15,8 @@ from harness.wait import wait_until
 from integration.test_accept_shim import PYTHON, free_port
 
 FRAMEWORKS = [PYTHON, paths.APPS / "plain_frameworks.py"]
+# Its workers may miss a SIGTERM that comes while they start, and are killed after this time.
+GUNICORN = [PYTHON, "-m", "gunicorn", "--graceful-timeout", "2", "-b", "127.0.0.1:{port}"]
 
 NGINX = """
 daemon off; worker_processes 2; pid {directory}/nginx-{port}.pid; error_log stderr;
@@ -65,9 +67,8 @@ PROGRAMS = {
     "aiohttp": (["aiohttp"], [*FRAMEWORKS, "aiohttp", "{port}"], None),
     "tornado": (["tornado"], [*FRAMEWORKS, "tornado", "{port}"], None),
     "tornado, forked": (["tornado"], [*FRAMEWORKS, "tornado-fork", "{port}"], None),
-    "gunicorn": (["gunicorn"], [PYTHON, "-m", "gunicorn", "-b", "127.0.0.1:{port}", "wsgi_app:wsgi"], None),
-    "gunicorn, gthread": (["gunicorn"], [PYTHON, "-m", "gunicorn", "-k", "gthread", "-w", "2", "-b", "127.0.0.1:{port}",
-                                         "wsgi_app:wsgi"], None),
+    "gunicorn": (["gunicorn"], [*GUNICORN, "wsgi_app:wsgi"], None),
+    "gunicorn, gthread": (["gunicorn"], [*GUNICORN, "-k", "gthread", "-w", "2", "wsgi_app:wsgi"], None),
     "uvicorn": (["uvicorn"], [PYTHON, "-m", "uvicorn", "--port", "{port}", "wsgi_app:asgi"], None),
     "uvicorn, uvloop": (["uvicorn", "uvloop"], [PYTHON, "-m", "uvicorn", "--loop", "uvloop", "--port", "{port}",
                                                 "wsgi_app:asgi"], None),

@@ -1,5 +1,6 @@
-/* accept(): a connection comes as a datagram with its socket. It is acknowledged before the program sees it: a program that was
- * killed without an acknowledgement has never read a byte, and limpet gives the connection to another. */
+/* accept(): a connection comes as a datagram with its socket. It is acknowledged before the program sees it:
+ * a program that was killed without an acknowledgement has never read a byte, and limpet gives the connection
+ * to another. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -51,7 +52,8 @@ static ssize_t receive(int fd, struct accept_message *message, int flags, int *r
 }
 
 /* The peer's address as accept() gives it, also of a client that has gone already. */
-static void tell_peer(int fd, const struct accept_message *message, struct sockaddr *address, socklen_t *length)
+static void tell_peer(
+    int fd, const struct accept_message *message, struct sockaddr *address, socklen_t *length)
 {
 	if (!address || !length)
 		return;

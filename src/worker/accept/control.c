@@ -9,7 +9,8 @@
 #include "worker/accept/shim.h"
 
 static int number = -1;
-static char name[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of the front's end, without the zero byte before it */
+static char name[sizeof(
+    ((struct sockaddr_un *)0)->sun_path)]; /* of the front's end, without the zero byte before it */
 static socklen_t name_length;
 
 static int digit(char c)
@@ -35,7 +36,8 @@ __attribute__((constructor)) static void read_environment(void)
 	number = (int)value;
 }
 
-/* The program may have closed it by means that are not seen here, and opened something else under its number. */
+/* The program may have closed it by means that are not seen here, and opened something else under its number.
+ */
 int control_fd(void)
 {
 	struct sockaddr_un peer;
@@ -44,7 +46,8 @@ int control_fd(void)
 
 	if (number < 0)
 		return -1;
-	if (real()->getpeername(number, (struct sockaddr *)&peer, &length) < 0 || peer.sun_family != AF_UNIX ||
+	if (real()->getpeername(number, (struct sockaddr *)&peer, &length) < 0 ||
+	    peer.sun_family != AF_UNIX ||
 	    length != offsetof(struct sockaddr_un, sun_path) + 1 + name_length || peer.sun_path[0] != '\0' ||
 	    memcmp(peer.sun_path + 1, name, name_length) != 0) {
 		errno = before;

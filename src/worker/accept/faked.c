@@ -32,8 +32,9 @@ static bool is_of_tcp(int level)
 
 bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *length, int *result)
 {
-	bool ours = is_of_tcp(level) || (level == SOL_SOCKET && (name == SO_TYPE || name == SO_DOMAIN ||
-								    name == SO_PROTOCOL || name == SO_ACCEPTCONN));
+	bool ours =
+	    is_of_tcp(level) || (level == SOL_SOCKET && (name == SO_TYPE || name == SO_DOMAIN ||
+	                                                    name == SO_PROTOCOL || name == SO_ACCEPTCONN));
 	struct swapped info;
 	int own;
 
@@ -44,10 +45,10 @@ bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	if (own >= 0 && name != SO_ACCEPTCONN)
 		*result = real()->getsockopt(own, level, name, value, length);
 	else if (level == SOL_SOCKET)
-		put(name == SO_TYPE     ? SOCK_STREAM
-		    : name == SO_DOMAIN ? info.address.sa.sa_family
+		put(name == SO_TYPE       ? SOCK_STREAM
+		    : name == SO_DOMAIN   ? info.address.sa.sa_family
 		    : name == SO_PROTOCOL ? IPPROTO_TCP
-					  : swapped_listens(fd),
+		                          : swapped_listens(fd),
 		    value, length);
 	else if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
 		put(info.ipv6_only, value, length);
@@ -56,7 +57,8 @@ bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	return true;
 }
 
-/* Until it listens the program's own socket is there. Afterwards it is the front's: what is set then is lost. */
+/* Until it listens the program's own socket is there. Afterwards it is the front's: what is set then is lost.
+ */
 bool faked_setsockopt(int fd, int level, int name, const void *value, socklen_t length, int *result)
 {
 	int own;

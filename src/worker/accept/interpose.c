@@ -1,5 +1,5 @@
-/* The functions of the C library that stand before the real ones: each asks whether it concerns us, and else does what it always
- * did. The only file with symbols that a program sees. */
+/* The functions of the C library that stand before the real ones: each asks whether it concerns us, and else
+ * does what it always did. The only file with symbols that a program sees. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -27,13 +27,15 @@ EXPORTED int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	int result;
 
-	return listening_connect(fd, address, length, &result) ? result : real()->connect(fd, address, length);
+	return listening_connect(fd, address, length, &result) ? result
+	                                                       : real()->connect(fd, address, length);
 }
 
 /* A swapped socket that this process has not seen before fails as no TCP socket would. */
 static bool may_be_swapped(int fd, int result)
 {
-	if (result >= 0 || (errno != EINVAL && errno != EOPNOTSUPP && errno != ENOPROTOOPT) || !swapped_is(fd, NULL))
+	if (result >= 0 || (errno != EINVAL && errno != EOPNOTSUPP && errno != ENOPROTOOPT) ||
+	    !swapped_is(fd, NULL))
 		return false;
 	swapped_remember(fd);
 	return true;
@@ -139,7 +141,8 @@ static bool holds_control(unsigned first, unsigned last)
 
 EXPORTED int close_range(unsigned first, unsigned last, int flags)
 {
-	return holds_control(first, last) ? close_around(first, last, flags) : real()->close_range(first, last, flags);
+	return holds_control(first, last) ? close_around(first, last, flags)
+	                                  : real()->close_range(first, last, flags);
 }
 
 EXPORTED void closefrom(int first)

@@ -1,5 +1,6 @@
-/* What a process keeps of the sockets that it has swapped, by the inode of the near end. Its fds have high numbers, out of the
- * way of the program's. A forked child has a copy of the table and of the fds; what is exec()ed has neither, and can do without.
+/* What a process keeps of the sockets that it has swapped, by the inode of the near end. Its fds have high
+ * numbers, out of the way of the program's. A forked child has a copy of the table and of the fds; what is
+ * exec()ed has neither, and can do without.
  *
  * Entries are taken and left with one atomic word each: no lock that a fork() could leave locked. */
 #include <errno.h>

@@ -1,8 +1,9 @@
 /* bind(), listen() and connect() of TCP sockets: the conversation with the front, and the swap.
  *
- * At bind() to a port the front binds (or finds that another worker's socket is bound there already) and a data socket takes the
- * place of the program's; at listen() the front listens. A socket that the kernel is to find a port for is bound as ever, since
- * most of those are clients', and swapped at listen(). A bound socket that connects instead is swapped back.
+ * At bind() to a port the front binds (or finds that another worker's socket is bound there already) and a
+ * data socket takes the place of the program's; at listen() the front listens. A socket that the kernel is to
+ * find a port for is bound as ever, since most of those are clients', and swapped at listen(). A bound socket
+ * that connects instead is swapped back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,8 @@
 #define ASK_MILLISECONDS 2000
 #define ASK_TRIES 5
 
-/* Processes that share a socket may read each other's answers: look again whether there is one left to wait for. */
+/* Processes that share a socket may read each other's answers: look again whether there is one left to wait
+ * for. */
 #define LOOK_MILLISECONDS 50
 
 /* ---- the conversation ---- */
@@ -54,8 +56,8 @@ static long long now(void)
 	return (long long)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-/* The front's answer: 0 or a negative errno; -ETIMEDOUT: none came. A connection that is there already says that another process
- * got the answer, which was good; it is left where it is. */
+/* The front's answer: 0 or a negative errno; -ETIMEDOUT: none came. A connection that is there already says
+ * that another process got the answer, which was good; it is left where it is. */
 static int hear(int near, struct accept_message *answer)
 {
 	long long end = now() + ASK_MILLISECONDS, left;
@@ -96,12 +98,13 @@ static bool is_tcp(int fd)
 {
 	int domain = option_of(fd, SOL_SOCKET, SO_DOMAIN);
 
-	return (domain == AF_INET || domain == AF_INET6) && option_of(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM &&
+	return (domain == AF_INET || domain == AF_INET6) &&
+	       option_of(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM &&
 	       option_of(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
-/* One open file takes the place of another under the number fd, also in epoll sets; what belongs to the fd, and O_NONBLOCK, stay as
- * they are. */
+/* One open file takes the place of another under the number fd, also in epoll sets; what belongs to the fd,
+ * and O_NONBLOCK, stay as they are. */
 static int replace(int fd, int by)
 {
 	int flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD), result = 0;
@@ -116,11 +119,12 @@ static int replace(int fd, int by)
 	return result;
 }
 
-/* Makes a pair and asks whether the socket may be bound there. The near end has its name then, and *far is the other one. Returns
- * the near end, or a negative errno. */
+/* Makes a pair and asks whether the socket may be bound there. The near end has its name then, and *far is
+ * the other one. Returns the near end, or a negative errno. */
 static int ask_to_bind(int fd, const struct sockaddr *address, socklen_t length, unsigned flags, int *far)
 {
-	struct accept_message message = {.type = ACCEPT_BIND, .flags = flags, .address_length = length}, answer;
+	struct accept_message message = {.type = ACCEPT_BIND, .flags = flags, .address_length = length},
+	                      answer;
 	struct swapped info = {.ipv6_only = flags & ACCEPT_IPV6_ONLY};
 	int ends[2], result;
 
@@ -227,7 +231,8 @@ bool listening_bind(int fd, const struct sockaddr *address, socklen_t length, in
 		return false;
 	}
 	if (length > sizeof(union accept_address))
-		length = address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+		length =
+		    address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 	*result = finish(swap(fd, address, length, false), before);
 	return true;
 }

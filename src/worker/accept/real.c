@@ -1,5 +1,5 @@
-/* The functions behind those that interpose.c defines: the next ones in the order of loading, so that other preloaded libraries
- * keep their say. */
+/* The functions behind those that interpose.c defines: the next ones in the order of loading, so that other
+ * preloaded libraries keep their say. */
 #include <dlfcn.h>
 #include <pthread.h>
 

@@ -1,6 +1,6 @@
-/* Some programs put a socket into an epoll set before they bind it (Boost.Asio does). An epoll set holds open files, not numbers:
- * the swap would leave the old one in the set, where limpet's own listening would wake the program, and the new one out of it.
- * The kernel tells in /proc/self/fdinfo what is in which set. */
+/* Some programs put a socket into an epoll set before they bind it (Boost.Asio does). An epoll set holds open
+ * files, not numbers: the swap would leave the old one in the set, where limpet's own listening would wake
+ * the program, and the new one out of it. The kernel tells in /proc/self/fdinfo what is in which set. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
-/* The inside of liblimpet-accept.so, which is preloaded into unmodified programs: their TCP sockets that listen are swapped for
- * data sockets, over which limpet passes the connections that it has pinned to this worker. channel/accept_message.h is what is
- * spoken.
+/* The inside of liblimpet-accept.so, which is preloaded into unmodified programs: their TCP sockets that
+ * listen are swapped for data sockets, over which limpet passes the connections that it has pinned to this
+ * worker. channel/accept_message.h is what is spoken.
  *
- * What a swapped socket is, is written on it in the kernel: a name that says so and holds the address, and a mark for
- * "listening". So fds may be duplicated, inherited and passed without anyone here knowing; the tables of a process only save
- * time or hold what can be done without.
+ * What a swapped socket is, is written on it in the kernel: a name that says so and holds the address, and a
+ * mark for "listening". So fds may be duplicated, inherited and passed without anyone here knowing; the
+ * tables of a process only save time or hold what can be done without.
  *
- * Nothing here may disturb a program: it works as without limpet when there is no control socket, no memory is allocated, errno
+ * Nothing here may disturb a program: it works as without limpet when there is no control socket, and errno
  * is set only as the call that was replaced would set it.
  */
 #ifndef LIMPET_WORKER_ACCEPT_SHIM_H
@@ -63,7 +63,8 @@ struct swapped {
 /* Is fd a swapped socket? info may be NULL. Leaves errno as it is. */
 bool swapped_is(int fd, struct swapped *info);
 
-/* The same, but remembers: cheap for fds that were never swapped; a fd that came to this process unseen is not known. */
+/* The same, but remembers: cheap for fds that were never swapped; a fd that came to this process unseen is
+ * not known. */
 bool swapped_known(int fd);
 void swapped_forget(int fd);
 void swapped_remember(int fd);
@@ -75,7 +76,8 @@ int swapped_name(int near, const struct swapped *info);
 bool swapped_listens(int fd);
 void swapped_set_listens(int fd);
 
-/* ---- kept.c: the program's own socket, until it listens, and the far end, so that the front's end is no end of file ---- */
+/* ---- kept.c: the program's own socket, until it listens, and the far end, so that the front's end is no end
+ * of file ---- */
 
 /* Both fds are consumed. Without room they are closed, which loses little. */
 void kept_add(int near, int own, int far);
@@ -107,8 +109,8 @@ void registered_put_back(int fd, struct registered *registered);
 
 /* ---- listening.c ---- */
 
-/* bind(), listen() and connect() of a socket that may concern us. False: it does not, the real function is to be called; else
- * *result is what the function returns, errno set. */
+/* bind(), listen() and connect() of a socket that may concern us. False: it does not, the real function is to
+ * be called; else *result is what the function returns, errno set. */
 bool listening_bind(int fd, const struct sockaddr *address, socklen_t length, int *result);
 bool listening_listen(int fd, int backlog, int *result);
 bool listening_connect(int fd, const struct sockaddr *address, socklen_t length, int *result);

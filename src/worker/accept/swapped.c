@@ -1,5 +1,6 @@
-/* What is written on a swapped socket. Its name, an abstract one: "limpet accept", a random number that makes it the only one,
- * flags, and the address. The mark "listening": SO_PRIORITY, which means nothing for a Unix socket. */
+/* What is written on a swapped socket. Its name, an abstract one: "limpet accept", a random number that makes
+ * it the only one, flags, and the address. The mark "listening": SO_PRIORITY, which means nothing for a Unix
+ * socket. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdatomic.h>
@@ -79,7 +80,8 @@ void swapped_remember(int fd)
 
 int swapped_name(int near, const struct swapped *info)
 {
-	struct name name = {.family = AF_UNIX, .ipv6_only = info->ipv6_only, .length = (unsigned char)info->length};
+	struct name name = {
+	    .family = AF_UNIX, .ipv6_only = info->ipv6_only, .length = (unsigned char)info->length};
 
 	memcpy(name.magic, MAGIC, sizeof(name.magic));
 	memcpy(name.address, &info->address, sizeof(info->address));

@@ -1,4 +1,5 @@
-/* What a worker with protocol accept does. The input is a list of actions, one byte each and what it needs behind it:
+/* What a worker with protocol accept does. The input is a list of actions, one byte each and what it needs
+ * behind it:
  *
  *   o          opens a data socket (the n-th from 0)
  *   b N F A    binds the N-th with flags F, to 127.0.0.1 port A
@@ -40,7 +41,8 @@ static struct run {
 
 static void on_listen(void *owner, const struct channel_listen *listen)
 {
-	REQUIRE(!run.failed && listen->bind_only == (listen->fd >= 0) && strlen(listen->key) <= CHANNEL_KEY_MAX);
+	REQUIRE(
+	    !run.failed && listen->bind_only == (listen->fd >= 0) && strlen(listen->key) <= CHANNEL_KEY_MAX);
 	run.request = listen->request;
 }
 
@@ -109,7 +111,8 @@ static void open_socket(void)
 
 static void bind_socket(int near, uint8_t flags, uint8_t port)
 {
-	struct accept_message message = {.type = ACCEPT_BIND, .flags = flags, .address_length = sizeof(struct sockaddr_in)};
+	struct accept_message message = {
+	    .type = ACCEPT_BIND, .flags = flags, .address_length = sizeof(struct sockaddr_in)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	message.address.in.sin_family = AF_INET;
@@ -131,7 +134,8 @@ static void hear(int near)
 static void send_connection(uint8_t port)
 {
 	char key[32];
-	struct channel_connection connection = {.id = run.sent + 1, .fd = 0, .server_key = key, .listener = "web"};
+	struct channel_connection connection = {
+	    .id = run.sent + 1, .fd = 0, .server_key = key, .listener = "web"};
 
 	snprintf(key, sizeof(key), "127.0.0.1:%u", port);
 	if (run.sent < CONNECTIONS && channel_send_connection(run.channel, &connection) == 0)

@@ -23,8 +23,8 @@
 #define ANY "0.0.0.0:80"
 
 static struct channel *channel;
-static int control;    /* the worker's end; -1: closed */
-static int front;      /* a copy of the front's, for handing over */
+static int control;     /* the worker's end; -1: closed */
+static int front;       /* a copy of the front's, for handing over */
 static char told[4096]; /* events since last looked at */
 static uint64_t request;
 static int kept_fd; /* of the last kept event */
@@ -124,8 +124,8 @@ static void hand_over(void)
 	for (size_t i = 0; i < image.fds_count; i++)
 		image.fds[i] = fds[i] = dup(image.fds[i]);
 	channel_free(channel);
-	channel = channel_restore(
-	    PROTOCOL_ACCEPT, FLAVOUR_NONE, dup(front), window, &events, NULL, &image, &error);
+	channel =
+	    channel_restore(PROTOCOL_ACCEPT, FLAVOUR_NONE, dup(front), window, &events, NULL, &image, &error);
 	assert_non_null(channel);
 	assert_int_equal(channel_save(channel, &again), 0);
 	assert_int_equal(again.length, image.length);
@@ -579,7 +579,8 @@ static void a_bind_needs_a_tcp_socket(void **state)
 {
 	struct accept_message message = {.type = ACCEPT_BIND};
 	struct address address;
-	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), tcp6 = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+	    tcp6 = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const int bad[] = {-1, udp, tcp6, 0};
 	int near;
