@@ -27,6 +27,9 @@ enum flavour {
 	FLAVOUR_STICKY_LISTEN,             /* "sticky-listen" */
 };
 
+/* What becomes of a worker that acknowledges nothing for stuck_timeout, besides that its clients go elsewhere. */
+enum stuck_action { STUCK_WAIT, STUCK_RESTART };
+
 enum on_down { ON_DOWN_HOLD, ON_DOWN_NEXT, ON_DOWN_REJECT };
 
 /* Permission bits, or those that are masked out. */
@@ -88,6 +91,7 @@ struct pool_config {
 	uint64_t kill_timeout;
 	uint64_t stuck_timeout;
 	int drain_signal; /* protocol accept: what tells a worker to finish */
+	enum stuck_action stuck_action;
 	enum on_down on_down;
 	unsigned surge;       /* workers of a new generation that may start at a time */
 	unsigned max_retired; /* workers that may finish old connections at a time */

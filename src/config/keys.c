@@ -31,6 +31,7 @@ const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSI
     {"sticky-session:connection", FLAVOUR_STICKY_SESSION_CONNECTION}, {"socket.io", FLAVOUR_SOCKET_IO},
     {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {NULL, 0}};
 
+static const struct choice stuck_action_choices[] = {{"wait", STUCK_WAIT}, {"restart", STUCK_RESTART}, {NULL, 0}};
 const struct choice on_down_choices[] = {
     {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
 
@@ -151,6 +152,9 @@ const struct key keys[] = {
         .help =
             "How long a worker may leave hand-offs unacknowledged; then its clients take the next choice "
             "until it answers"},
+    {KEYS_POOL, "stuck_action", KEY_CHOICE, POOL(stuck_action), "wait", .choices = stuck_action_choices,
+        .help =
+            "What becomes of a stuck worker: wait leaves it until it answers, restart ends it and starts another"},
     {KEYS_POOL, "surge", KEY_INTEGER, POOL(surge), "1", 1, 1024,
         .help = "How many workers of a new generation a rolling restart starts at a time"},
     {KEYS_POOL, "max_retired", KEY_INTEGER, POOL(max_retired), "64", 1, 10000,

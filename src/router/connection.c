@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "router/clients.h"
 #include "router/listener.h"
@@ -189,7 +190,7 @@ void connection_new(struct listener *listener, int fd, const struct address *pee
 		connection_close(connection, reason);
 		return;
 	}
-	connection_start_reading(connection, ev_now(router->loop) + (double)listener->config->head_timeout / 1000);
+	connection_start_reading(connection, clock_now() + (double)listener->config->head_timeout / 1000);
 }
 
 /* Takes up the connection's place in the count of those that wait, without asking for limits: it was let in before. */
@@ -251,7 +252,7 @@ void connections_forget_open(struct router *router)
 
 void connections_resume(struct router *router)
 {
-	double now = ev_now(router->loop);
+	double now = clock_now();
 	struct connection *connection;
 
 	while ((connection = TAILQ_FIRST(&router->restored))) {

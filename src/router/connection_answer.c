@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "route/request_head.h"
 
 #define LINGER_SECONDS 1.0
@@ -35,7 +36,7 @@ static void linger(struct connection *connection, enum connection_state state)
 		return;
 	}
 	connection->state = state;
-	connection->deadline = ev_now(router->loop) + LINGER_SECONDS;
+	connection->deadline = clock_now() + LINGER_SECONDS;
 	TAILQ_INSERT_TAIL(&router->lingering, connection, entry);
 	router->lingering_count++;
 	if (!ev_is_active(&router->linger_timer)) {
@@ -94,10 +95,10 @@ void connection_linger_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct router *router = timer->data;
 	struct connection *first;
 
-	while ((first = TAILQ_FIRST(&router->lingering)) && first->deadline <= ev_now(loop))
+	while ((first = TAILQ_FIRST(&router->lingering)) && first->deadline <= clock_now())
 		connection_destroy(first);
 	if (first) {
-		ev_timer_set(timer, first->deadline - ev_now(loop), 0.);
+		ev_timer_set(timer, first->deadline - clock_now(), 0.);
 		ev_timer_start(loop, timer);
 	}
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "route/client_address.h"
 #include "route/proxy_header.h"
@@ -181,7 +182,7 @@ static void arm_head_timer(struct listener *listener)
 
 	if (!first || ev_is_active(&listener->head_timer))
 		return;
-	delay = first->deadline - ev_now(loop);
+	delay = first->deadline - clock_now();
 	ev_timer_set(&listener->head_timer, delay > 0.001 ? delay : 0.001, 0.);
 	ev_timer_start(loop, &listener->head_timer);
 }
@@ -199,14 +200,14 @@ void connection_head_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct listener *listener = timer->data;
 	struct connection *first;
 
-	while ((first = TAILQ_FIRST(&listener->reading)) && first->deadline <= ev_now(loop))
+	while ((first = TAILQ_FIRST(&listener->reading)) && first->deadline <= clock_now())
 		connection_close(first, what_is_late(first));
 	arm_head_timer(listener);
 }
 
 void connections_evict_slow(struct router *router, double seconds, unsigned most)
 {
-	double now = ev_now(router->loop);
+	double now = clock_now();
 	struct listener *listener;
 
 	TAILQ_FOREACH (listener, &router->listeners, entry) {

@@ -38,6 +38,7 @@ enum link_type {
 	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
 	LINK_DRAINED,       /* worker: after LINK_WORKER_DRAIN, of protocol accept: it has taken all that it was sent */
 	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
+	LINK_STUCK,         /* worker: it has acknowledged nothing for stuck_timeout */
 	LINK_IDLE,          /* after LINK_STOP */
 	LINK_HANDED_OVER,   /* after LINK_SUCCEED */
 };

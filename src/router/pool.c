@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "router/connection.h"
 #include "router/listener.h"
@@ -22,13 +23,13 @@ static double hold_seconds(const struct slot *slot)
 
 static double hold_until(const struct slot *slot)
 {
-	return (slot->worker ? slot->worker->ready_since : slot->down_since) + hold_seconds(slot);
+	return (slot->worker ? slot->worker->changed_since : slot->down_since) + hold_seconds(slot);
 }
 
 static enum verdict judge(const struct slot *slot, const struct connection *connection)
 {
 	const struct pool_config *config = slot->pool->config;
-	double now = ev_now(slot->pool->router->loop);
+	double now = clock_now();
 
 	if (!slot->worker) {
 		if (config->on_down == ON_DOWN_REJECT)
@@ -39,14 +40,15 @@ static enum verdict judge(const struct slot *slot, const struct connection *conn
 		return VERDICT_NEXT;
 	if (worker_serves(slot->worker, connection))
 		return VERDICT_TAKE;
-	/* A worker that opens several servers has not opened them all when it becomes ready. */
+	/* A worker that opens several servers has not opened them all when it becomes ready, and one that has closed a server may open
+	 * it again. */
 	return now < hold_until(slot) ? VERDICT_WAIT : VERDICT_NEXT;
 }
 
 static void arm_hold_timer(struct slot *slot)
 {
 	struct ev_loop *loop = slot->pool->router->loop;
-	double delay = hold_until(slot) - ev_now(loop);
+	double delay = hold_until(slot) - clock_now();
 
 	ev_timer_stop(loop, &slot->hold_timer);
 	ev_timer_set(&slot->hold_timer, delay > 0.001 ? delay : 0.001, 0.);
@@ -193,7 +195,7 @@ void slot_down(struct slot *slot, struct worker *worker)
 	if (slot->worker != worker)
 		return;
 	slot->worker = other_worker(slot, worker);
-	slot->down_since = ev_now(slot->pool->router->loop);
+	slot->down_since = clock_now();
 	ev_timer_stop(slot->pool->router->loop, &slot->hold_timer);
 	slot_redispatch(slot);
 }
@@ -220,7 +222,7 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 		/* What a former router had waiting or under way is not this one's. */
 		slot->stats->waiting = 0;
 		slot->stats->unacknowledged = 0;
-		slot->down_since = ev_now(router->loop);
+		slot->down_since = clock_now();
 		TAILQ_INIT(&slot->waiting);
 		ev_timer_init(&slot->hold_timer, on_hold_timer, 0., 0.);
 		slot->hold_timer.data = slot;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "router/connection.h"
 #include "router/listener.h"
@@ -129,6 +130,8 @@ static void on_closed_server(void *owner, const char *key)
 
 	if (server)
 		server_remove(worker, server);
+	/* Applications close a server to open it again. */
+	worker->changed_since = clock_now();
 	link_message_init(&message, LINK_UNLISTEN);
 	message.worker = worker->id;
 	memcpy(message.key, key, strlen(key));
@@ -142,14 +145,14 @@ static void on_ready(void *owner)
 	if (worker->ready || worker->drained)
 		return;
 	worker->ready = true;
-	worker->ready_since = ev_now(worker->router->loop);
+	worker->changed_since = clock_now();
 	tell(worker, LINK_READY);
 	slot_up(worker->slot, worker);
 }
 
 static void made_progress(struct worker *worker)
 {
-	worker->last_progress = ev_now(worker->router->loop);
+	worker->last_progress = clock_now();
 	if (!worker->stuck)
 		return;
 	worker->stuck = false;
@@ -329,7 +332,7 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct worker *worker = timer->data;
 	double limit = (double)worker->slot->pool->config->stuck_timeout / 1000;
-	double idle = ev_now(loop) - worker->last_progress;
+	double idle = clock_now() - worker->last_progress;
 
 	if (worker->lost || (worker->sent_count == 0 && worker->slot->waiting_count == 0))
 		return;
@@ -344,6 +347,7 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	    worker->name, idle, worker->sent_count);
 	channel_probe(worker->channel);
 	update_watch(worker);
+	tell(worker, LINK_STUCK);
 	slot_redispatch(worker->slot);
 }
 
@@ -352,7 +356,7 @@ static void note_sent(struct worker *worker, struct connection *connection)
 	struct slot *slot = worker->slot;
 
 	if (worker->sent_count == 0)
-		worker->last_progress = ev_now(worker->router->loop);
+		worker->last_progress = clock_now();
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
@@ -367,7 +371,7 @@ void worker_awaited(struct worker *worker)
 	if (ev_is_active(&worker->stuck_timer))
 		return;
 	/* Nothing is under way, and still it cannot be sent to: only an answer to a question can tell when it can. */
-	worker->last_progress = ev_now(worker->router->loop);
+	worker->last_progress = clock_now();
 	channel_probe(worker->channel);
 	update_watch(worker);
 	arm_stuck_timer(worker, (double)worker->slot->pool->config->stuck_timeout / 1000);
@@ -378,7 +382,7 @@ void worker_restore_sent(struct worker *worker, struct connection *connection)
 	struct slot *slot = worker->slot;
 
 	if (worker->sent_count == 0)
-		worker->last_progress = ev_now(worker->router->loop);
+		worker->last_progress = clock_now();
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->unacknowledged = ++worker->sent_count;
@@ -597,7 +601,7 @@ void worker_restore_server(struct worker *worker, const struct link_message *mes
 void worker_restore_ready(struct worker *worker)
 {
 	worker->ready = true;
-	worker->ready_since = ev_now(worker->router->loop);
+	worker->changed_since = clock_now();
 	if (!worker->drained)
 		slot_up(worker->slot, worker);
 }

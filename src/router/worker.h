@@ -26,7 +26,7 @@ struct worker {
 	bool gone;     /* the process has ended: the supervisor knows it no more */
 	bool inherited; /* what a former router handed off to it is answered here, or never */
 	bool stuck;    /* acknowledged nothing for stuck_timeout */
-	double ready_since;
+	double changed_since; /* became ready, or closed a server: it may open more in a moment */
 	double last_progress; /* an answer, or the first hand-off after all were answered */
 	ev_timer stuck_timer;
 	ev_timer retry_timer; /* the kernel had no room for one more fd under way */

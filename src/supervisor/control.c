@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/control_peer.h"
 #include "supervisor/pools.h"
@@ -129,7 +130,7 @@ static json_t *status(struct supervisor *supervisor)
 		    json_integer((json_int_t)stats_get(supervisor->stats, (enum counter)i)));
 	return json_pack("{s:s, s:i, s:i, s:s, s:f, s:o, s:o, s:o, s:o}", "version", LIMPET_VERSION, "pid", (int)getpid(),
 	    "router_pid", supervisor->router ? (int)supervisor->router->pid : 0, "state", states[supervisor->state], "uptime",
-	    ev_now(supervisor->loop) - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners",
+	    clock_now() - supervisor->started, "sandbox", status_of_sandbox(supervisor), "listeners",
 	    status_of_listeners(supervisor), "pools", status_of_pools(supervisor), "counters", counters);
 }
 
@@ -279,8 +280,8 @@ static bool is_allowed(struct control *control, int fd)
 	if (control_peer_check(&control->owner, fd, &peer))
 		return true;
 	stats_add(supervisor->stats, COUNTER_control_refused, 1);
-	if (ev_now(supervisor->loop) - control->refused >= REFUSAL_SECONDS) {
-		control->refused = ev_now(supervisor->loop);
+	if (clock_now() - control->refused >= REFUSAL_SECONDS) {
+		control->refused = clock_now();
 		log_warning("control socket: user %u (pid %d) may not use it and was refused; \"control_mode\" lets a group in",
 		    (unsigned)peer.uid, (int)peer.pid);
 	}

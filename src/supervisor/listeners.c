@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@ struct request {
 	bool defer_accept;
 	bool adopts; /* own, a program's socket, is to be used */
 	int own;     /* borrowed */
+	const char *user; /* with whose rights a Unix path is made; NULL: limpet's */
 };
 
 /* While it is not known which listener of the configuration a new socket belongs to. */
@@ -37,6 +39,35 @@ static bool defers_accept(const struct listener_config *config)
 static bool is_path(const struct address *address)
 {
 	return address_family(address) == AF_UNIX && address->un.sun_path[0] != '\0';
+}
+
+/* What workers ask for is done with their rights: a limpet that runs as root makes and removes no path that they could not.
+ * 0 or a negative errno; undone by become_limpet(). */
+static int become(const char *name)
+{
+	const struct passwd *user;
+
+	if (!name || geteuid() != 0)
+		return 0;
+	user = getpwnam(name);
+	if (!user)
+		return -ENOENT;
+	if (setegid(user->pw_gid) < 0 || seteuid(user->pw_uid) < 0)
+		return -errno;
+	return 0;
+}
+
+static void become_limpet(void)
+{
+	if (getuid() == 0 && (seteuid(0) < 0 || setegid(getgid()) < 0))
+		abort(); /* impossible, and nothing would work any more */
+}
+
+static void remove_path(const struct listening *listening)
+{
+	if (become(listening->user) == 0)
+		unlink(listening->address.un.sun_path);
+	become_limpet();
 }
 
 /* A socket that nobody listens on any more is in the way: the rest of a process that was killed. */
@@ -74,6 +105,21 @@ static int configure(int fd, const struct request *request)
 	return result;
 }
 
+static int bind_socket(int fd, const struct request *request)
+{
+	const struct address *address = request->address;
+	bool path = is_path(address);
+	int result = path ? become(request->user) : 0;
+
+	if (!result && path)
+		remove_stale_path(address);
+	if (!result && bind(fd, &address->sa, address->length) < 0)
+		result = -errno;
+	if (path)
+		become_limpet();
+	return result;
+}
+
 /* Returns the fd, or a negative errno. */
 static int open_socket(const struct request *request)
 {
@@ -82,11 +128,9 @@ static int open_socket(const struct request *request)
 
 	if (fd < 0)
 		return -errno;
-	if (is_path(request->address))
-		remove_stale_path(request->address);
 	result = configure(fd, request);
-	if (!result && bind(fd, &request->address->sa, request->address->length) < 0)
-		result = -errno;
+	if (!result)
+		result = bind_socket(fd, request);
 	if (!result && request->socket_type == SOCK_STREAM && listen(fd, request->backlog) < 0)
 		result = -errno;
 	if (result) {
@@ -416,6 +460,11 @@ static void borrow_address(struct listening *listening, const struct address *as
 	}
 }
 
+static char *user_of(const struct supervised_pool *pool)
+{
+	return pool && pool->config->user ? strdup(pool->config->user) : NULL;
+}
+
 /* A program whose socket was bound before calls listen(). */
 static int listen_now(struct listening *listening, int backlog)
 {
@@ -438,7 +487,8 @@ static int open_for_workers(struct listening *listening, const struct link_messa
 	    .own = own,
 	    .ipv6_only = asked->ipv6_only,
 	    .backlog = asked->backlog > 0 ? asked->backlog : (int)config->backlog,
-	    .defer_accept = asked->socket_type == SOCK_STREAM && defers_accept(config)};
+	    .defer_accept = asked->socket_type == SOCK_STREAM && defers_accept(config),
+	    .user = listening->user};
 	int result = obtain(listening->pool->supervisor, listening, &request);
 
 	if (result == -EAFNOSUPPORT && asked->any_address) {
@@ -493,6 +543,7 @@ int listeners_ask(
 	if (!listening)
 		return ENOMEM;
 	listening->socket_type = asked->socket_type;
+	listening->user = user_of(pool);
 	listening->key = strdup(asked->key);
 	listening->data = asked->has_data ? strdup(asked->data) : NULL;
 	if (!listening->key || (asked->has_data && !listening->data))
@@ -526,6 +577,7 @@ int listeners_adopt(struct supervisor *supervisor, const struct listening_past *
 	listening->bound_only = past->bound_only;
 	listening->asked = past->asked;
 	listening->name = past->name ? strdup(past->name) : NULL;
+	listening->user = past->configured ? NULL : user_of(past->pool);
 	listening->address = past->address;
 	listening->given = past->given ? strdup(past->given) : NULL;
 	listening->stored = past->stored ? strdup(past->stored) : NULL;
@@ -547,6 +599,7 @@ static void listening_free(struct supervisor *supervisor, struct listening *list
 	if (listening->fd >= 0)
 		close(listening->fd);
 	free(listening->name);
+	free(listening->user);
 	free(listening->given);
 	free(listening->stored);
 	free(listening->key);
@@ -563,7 +616,7 @@ void listeners_close(struct supervisor *supervisor, struct listening *listening)
 		listening->fd = -1;
 	}
 	if (listening->fd >= 0 && !listening->given && is_path(&listening->address))
-		unlink(listening->address.un.sun_path);
+		remove_path(listening);
 	listening_free(supervisor, listening);
 }
 

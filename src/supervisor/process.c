@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/backoff.h"
 #include "supervisor/preload.h"
@@ -193,7 +194,7 @@ static void refill(struct supervised_slot *slot)
 
 static bool was_stable(const struct process *process)
 {
-	return process->ready && ev_now(process->supervisor->loop) - process->ready_since >= BACKOFF_STABLE;
+	return process->ready && clock_now() - process->ready_since >= BACKOFF_STABLE;
 }
 
 static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
@@ -229,6 +230,8 @@ void process_signal(struct process *process, int number)
 	process->last_signal = number;
 	if (kill(-process->pid, number) < 0)
 		kill(process->pid, number);
+	/* One that was stopped would not see it. */
+	kill(-process->pid, SIGCONT);
 }
 
 static void arm_end_timer(struct process *process, double delay)
@@ -289,6 +292,14 @@ void process_drain(struct process *process)
 	}
 	router_tell_worker(process->supervisor, LINK_WORKER_DRAIN, process);
 	arm_end_timer(process, process->drain_timeout);
+}
+
+void process_is_stuck(struct process *process)
+{
+	if (!process->slot || process->last_signal || process->slot->pool->config->stuck_action != STUCK_RESTART)
+		return;
+	log_warning("%s (pid %d) is stuck: it is ended, as stuck_action says", process->name, (int)process->pid);
+	process_end(process, process->kill_timeout);
 }
 
 size_t process_retired_count(struct supervisor *supervisor, const char *pool)
@@ -396,7 +407,7 @@ void process_is_ready(struct process *process)
 	if (process->ready)
 		return;
 	process->ready = true;
-	process->ready_since = ev_now(supervisor->loop);
+	process->ready_since = clock_now();
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
 	process_look_for_bypass(process);

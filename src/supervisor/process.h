@@ -102,6 +102,9 @@ void process_lost(struct process *process, const char *why);
 /* A router has crashed: what it had heard of workers that were starting it may have told nobody, and they do not say it twice. */
 void process_restart_unready(struct supervisor *supervisor);
 
+/* It acknowledges nothing; ends it, if its pool's stuck_action says so. */
+void process_is_stuck(struct process *process);
+
 /* Tells it to finish what it has; past drain_timeout it is ended. */
 void process_drain(struct process *process);
 

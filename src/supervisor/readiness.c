@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "supervisor/process.h"
 
 #define STATUS_MAX 256
@@ -110,7 +111,7 @@ static void ask_for_time(struct supervisor *supervisor, double seconds)
 static void tell_status(struct readiness *readiness, const struct tally *tally)
 {
 	struct ev_loop *loop = readiness->supervisor->loop;
-	double wait = readiness->status_sent + STATUS_INTERVAL - ev_now(loop);
+	double wait = readiness->status_sent + STATUS_INTERVAL - clock_now();
 	char text[STATUS_MAX];
 
 	write_status(readiness, tally, text);
@@ -125,7 +126,7 @@ static void tell_status(struct readiness *readiness, const struct tally *tally)
 		return;
 	}
 	strcpy(readiness->status, text);
-	readiness->status_sent = ev_now(loop);
+	readiness->status_sent = clock_now();
 	notify_send(&readiness->supervisor->notify, -1, "STATUS=%s", text);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "router/router.h"
 #include "supervisor/listeners.h"
@@ -244,6 +245,9 @@ static void on_worker_message(struct supervisor *supervisor, const struct link_m
 		break;
 	case LINK_LEAVING:
 		process_leaves(process);
+		break;
+	case LINK_STUCK:
+		process_is_stuck(process);
 		break;
 	case LINK_CHANNEL_LOST:
 		process_lost(process, message->key);
@@ -518,7 +522,7 @@ static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 	struct router_process *router = child->data;
 	struct supervisor *supervisor = router->supervisor;
 	bool present = router == supervisor->router, former = router == supervisor->former, dismissed = router->dismissed;
-	double lived = ev_now(loop) - router->started;
+	double lived = clock_now() - router->started;
 
 	if (router->link)
 		read_link(router, UINT_MAX); /* its last words */
@@ -577,7 +581,7 @@ struct router_process *router_adopt(struct supervisor *supervisor, pid_t pid, in
 	}
 	router->supervisor = supervisor;
 	router->pid = pid;
-	router->started = ev_now(supervisor->loop);
+	router->started = clock_now();
 	router->link = link_new(link);
 	if (!router->link) {
 		free(router);

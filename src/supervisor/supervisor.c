@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/control.h"
 #include "supervisor/file_limit.h"
@@ -240,7 +241,7 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 	supervisor->stats = stats_new(&supervisor->stats_fd);
 	if (!supervisor->loop || !supervisor->stats)
 		return -ENOMEM;
-	supervisor->started = ev_now(supervisor->loop);
+	supervisor->started = clock_now();
 	supervisor->former_control = -1;
 	file_limit_raise(&supervisor->nofile);
 	file_limit_check(config);

@@ -44,6 +44,7 @@ struct listening {
 	char *given;          /* its name, if it is the service manager's own; NULL: it is limpet's */
 	char *stored;         /* the name that the service manager keeps a copy under; NULL: it keeps none */
 	char *name;           /* configured: the listener's */
+	char *user;           /* whose a Unix path is; NULL: limpet's */
 	char *key;            /* LINK_INDEX_WORKERS: the workers' name for it */
 	char *data;           /* what the first worker that asked gave with it */
 };

@@ -34,7 +34,7 @@ def test_few_files(limpet):
     idle = front.open_files(router)
 
     # More clients than files: all connect, because the backlog has room, and none says a word.
-    silent = [Connection(front.address) for _ in range(60)]
+    silent = [Connection(front.address, timeout=60) for _ in range(40)]
     for client in silent:
         client.send(b"G")
     front.wait_for("warning: Too many open files: accepting is paused")
@@ -49,19 +49,19 @@ def test_few_files(limpet):
     assert front.router() == router
 
     # A client with a whole request is served, because those that keep the files for nothing give way.
-    with Connection(front.address) as client:
+    with Connection(front.address, timeout=60) as client:
         assert client.get("/").status == 200
     assert counters(front)["evicted"] > 0
 
     # No spinning: while all files are taken, the loop runs for its timers alone.
-    after = wait_until(lambda: (c := counters(front))["accepted"] == len(silent) + 1 and c, "all of them accepted")
+    after = wait_until(lambda: (c := counters(front))["accepted"] == len(silent) + 1 and c, "all of them accepted", 60)
     assert after["wakeups"] < 20 * (after["accepted"] + after["evicted"] + after["accept_paused"]) + 500
 
     for client in silent:
         client.close()
     front.wait_for("accepting again")
     for _ in range(50):
-        with Connection(front.address) as client:
+        with Connection(front.address, timeout=60) as client:
             assert client.get("/").status == 200
     assert front.text().count("accepting is paused") == front.text().count("accepting again") == 1
     wait_until(lambda: front.open_files(router) <= idle + 2, "no file left behind")

@@ -93,3 +93,20 @@ def test_killed_while_stopped(scene):
     for one in asked:
         assert one.answer()["slot"] == "1"
     play.account()
+
+
+def test_stuck_and_ended(scene):
+    """stuck_action restart: what it had not acknowledged when it ended goes to the next one in its slot, once."""
+    play = scene(workers=2, window=4, stuck_timeout="500ms", stuck_action="restart", kill_timeout="500ms", hold="30s")
+    home = play.worker("0")
+    source = play.source("0")
+    before = play.files()
+    home.acknowledge(how="never")
+    asked = [play.ask(source) for _ in range(4)]
+    play.front.wait_for(rf"worker 0 \(pid {home.pid}\) is stuck: it is ended")
+    play.front.wait_replaced("0", home.pid)
+    successor = play.worker("0")
+    for one in asked:
+        assert one.answer()["pid"] == successor.pid
+    play.account()
+    play.wait_files(before)

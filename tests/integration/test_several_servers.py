@@ -1,5 +1,9 @@
 """An application with more than one server: each connection reaches the server that it was made to."""
+import os
 import re
+import shutil
+
+import pytest
 
 from harness.http import get
 
@@ -48,3 +52,35 @@ def test_addresses_are_logged(limpet, app):
     addresses = addresses_of(front, ["first", "second"])
     for host, port in addresses.values():
         front.wait_for(rf"listening on {re.escape(host)}:{port} \(pool default\)")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other users' rights")
+def test_a_path_is_made_with_the_workers_rights(limpet, app, tmp_path):
+    """A pool with a user: the supervisor, though root, makes no socket where that user could not."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    shutil.chown(theirs, "nobody")
+    (tmp_path / "roots").mkdir()
+    (theirs / "server.js").write_text(SERVER, encoding="utf-8")
+
+    def start(path):
+        pool = {"command": ["node", str(theirs / "server.js")], "workers": 1, "user": "nobody",
+                "directory": "/", "environment": {"SOCKET": str(path)}}
+        return limpet(config={"pools": {"app": pool}})
+    front = start(theirs / "web.sock")
+    front.wait_ready(1)
+    assert get(theirs / "web.sock").status == 200
+    assert (theirs / "web.sock").owner() == "nobody"
+    front.stop()
+    assert not (theirs / "web.sock").exists()
+
+    front = start(tmp_path / "roots" / "web.sock")
+    front.wait_for(r"cannot listen on unix:.*/roots/web.sock: Permission denied")
+    assert not (tmp_path / "roots" / "web.sock").exists()
+
+
+SERVER = "require('http').createServer((q, r) => r.end('{}')).listen(process.env.SOCKET)"

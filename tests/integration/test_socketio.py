@@ -16,7 +16,9 @@ def test_all_requests_of_a_client_reach_one_worker(limpet, app, client, server, 
     front.wait_ready(2)
     url = f"http://127.0.0.1:{front.port}"
     seen = set()
-    for number in range(8):
+    for number in range(40):
+        if number >= 8 and len(seen) == 2:
+            break  # as a rule; by chance more rooms than eight have the same home
         room = f"room-{number}"
         result = client("socketio.js", url, room, transports, 5)
         pids = {answer["pid"] for answer in result["answers"]}

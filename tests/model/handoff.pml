@@ -38,7 +38,20 @@
 #ifndef NW
 #define NW (NS + FAULTS) /* workers that ever live */
 #endif
-#define NR (FAULTS + 1) /* routers that ever live */
+#define NR (FAULTS + 1)   /* routers that ever live */
+
+/* The kinds of fault that may happen; KINDS chooses, so that more faults of fewer kinds can be looked at. */
+#define DEATHS 1    /* of workers */
+#define REFUSALS 2
+#define CLOSES 4    /* a worker closes its channel and lives on */
+#define BREAKS 8    /* a router gives a worker's channel up */
+#define CRASHES 16  /* of routers */
+#define RELOADS 32
+#define ROLLS 64    /* a slot's worker is replaced */
+#ifndef KINDS
+#define KINDS 127
+#endif
+#define may(kind) (faults > 0 && (KINDS & (kind)))
 #define NONE 255
 
 mtype = { CONNECTION, DRAIN, ACK, REFUSE, READY, UP, GONE, REPLAYED, SUCCEED, LOST, HANDED_OVER, IMAGE, SENT, OPEN, END };
@@ -102,14 +115,14 @@ end_worker:
 			assert(owner[c] == NONE); /* another one has read from it */
 			owner[c] = w;
 			up[w]!ACK, id, epoch
-		:: type == CONNECTION && (drained || faults > 0) ->
+		:: type == CONNECTION && (drained || may(REFUSALS)) ->
 			if :: drained :: else -> faults-- fi;
 			up[w]!REFUSE, id, epoch
 		fi
 		}
-	:: atomic { alive[w] && !closed[w] && faults > 0 -> faults--; closed[w] = true; flush_down(w) }
+	:: atomic { alive[w] && !closed[w] && may(CLOSES) -> faults--; closed[w] = true; flush_down(w) }
 	:: atomic {
-		alive[w] && (drained || ended[w] || faults > 0) ->
+		alive[w] && (drained || ended[w] || may(DEATHS)) ->
 		if :: drained || ended[w] :: else -> faults-- fi;
 		alive[w] = false;
 		flush_down(w)
@@ -216,7 +229,10 @@ inline hear(w)
 		:: !drained[w] -> slot_worker[r * NS + slot_of[w]] = w
 		:: else
 		fi;
-		tells[r]!READY, w
+		if
+		:: tells[r]!READY, w
+		:: may(CRASHES) -> faults--; crashing = true /* it had no time to tell */
+		fi
 	:: else ->
 		for (c : 0 .. NC - 1) {
 			if
@@ -314,11 +330,15 @@ inline excuse_all()
 #define from_worker(w) \
 	:: atomic { !starting && !handing_over[r] && readable(w) && len(up[w]) > 0 -> hear(w); c = 0; id = 0; epoch = 0; type = 0 } \
 	:: atomic { !starting && !handing_over[r] && readable(w) && len(up[w]) == 0 && ended_by_worker(w) -> lose(w, true); c = 0 } \
-	:: atomic { !starting && !handing_over[r] && channel[w] == IS_OPEN && faults > 0 -> faults--; lose(w, false); c = 0 }
+	:: atomic { !starting && !handing_over[r] && channel[w] == IS_OPEN && may(BREAKS) -> faults--; lose(w, false); c = 0 }
 #define accepting(n) \
 	:: atomic { !starting && !handing_over[r] && backlog[n] -> backlog[n] = false; state[n] = OPEN } \
 	:: atomic { !starting && !handing_over[r] && state[n] == OPEN && nobody_usable -> state[n] = 0; answered[n] = true }
-#if NW == 4
+#if NW == 2
+#define each_worker(what) what(0) what(1)
+#define each_worker_of(what, n) what(n, 0) what(n, 1)
+#define nobody_usable (!usable(0) && !usable(1))
+#elif NW == 4
 #define each_worker(what) what(0) what(1) what(2) what(3)
 #define each_worker_of(what, n) what(n, 0) what(n, 1) what(n, 2) what(n, 3)
 #define nobody_usable (!usable(0) && !usable(1) && !usable(2) && !usable(3))
@@ -333,13 +353,13 @@ inline excuse_all()
 #endif
 
 /* A crash may come anywhere. */
-#define crash_here :: atomic { faults > 0 -> faults--; goto crashed }
+#define crash_here :: atomic { may(CRASHES) -> faults--; goto crashed }
 
 proctype router(byte r; bool succeeds)
 {
 	mtype type, state[NC];
 	byte to[NC], id_of[NC], epoch_of[NW], channel[NW], c, w, id, epoch, at;
-	bool known[NW], drained[NW], heard_ready[NW], is_ready, is_drained, starting = true;
+	bool known[NW], drained[NW], heard_ready[NW], is_ready, is_drained, starting = true, crashing;
 
 	/* All that the supervisor knows is told first. */
 	do
@@ -373,7 +393,7 @@ proctype router(byte r; bool succeeds)
 		}
 	:: atomic { succeeds && len(pipe[r]) == 0 && !pipe_has_writer[r] -> succeeds = false }
 #ifdef IMPORT_GIVES_UP
-	:: atomic { succeeds && faults > 0 -> faults--; excuse_all(); succeeds = false; type = 0; c = 0 }
+	:: atomic { succeeds && may(CRASHES) -> faults--; excuse_all(); succeeds = false; type = 0; c = 0 }
 #endif
 	:: atomic {
 		!succeeds ->
@@ -400,7 +420,8 @@ end_work:
 #endif
 	each_worker(from_worker)
 	:: atomic { !handing_over[r] && len(told[r]) > 0 -> hear_supervisor() }
-	:: handing_over[r] -> break
+	:: handing_over[r] && !crashing -> break
+	:: crashing -> goto crashed
 	crash_here
 	od;
 
@@ -549,11 +570,7 @@ inline hear_router(n)
 		:: else -> ready[w] = true
 		fi;
 		s = 0
-	:: type == LOST ->
-		if
-		:: !draining[w] -> ended[w] = true
-		:: else
-		fi
+	:: type == LOST -> ended[w] = true /* after kill_timeout, or drain_timeout */
 	:: type == HANDED_OVER && former == n -> former = NONE
 	:: else
 	fi
@@ -623,7 +640,7 @@ end_supervise:
 		}
 	/* Reload. */
 	:: atomic {
-		faults > 0 && former == NONE && current != NONE && router_alive[current] ->
+		may(RELOADS) && former == NONE && current != NONE && router_alive[current] ->
 		faults--;
 		former = current;
 		told[former]!SUCCEED, 0, false, false;
@@ -631,7 +648,7 @@ end_supervise:
 		}
 	/* A rolling restart of slot 0. */
 	:: atomic {
-		faults > 0 && slot_process[0] != NONE && ready[slot_process[0]] && slot_incoming[0] == NONE && next_worker < NW ->
+		may(ROLLS) && slot_process[0] != NONE && ready[slot_process[0]] && slot_incoming[0] == NONE && next_worker < NW ->
 		faults--;
 		start_worker(slot_incoming[0], 0)
 		}

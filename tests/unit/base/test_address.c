@@ -71,10 +71,11 @@ static void parses_and_formats(void **state)
 
 static void refuses(void **state)
 {
-	static const char *const bad[] = {"", ":", "*", "*:", "[::1]", "[::1]:", "::1", "::1:80", "[]:80", "[:80", "[1.2.3.4]:80",
-	    "1.2.3.4", "1.2.3.4:", "1.2.3.4:-1", "1.2.3.4:65536", "1.2.3.4:99999", "1.2.3.4:000080", "1.2.3.4:8 0", " 80", "80 ",
-	    "+80", "-1", "0x50", "65536", "4294967376", "1.2.3:80", "1.2.3.256:80", "01.2.3.4.5:80", "localhost:80", "a:b:c",
-	    "[::1%lo]:80", "[::1]x:80", "x[::1]:80", "[g::]:80", "unix:", "unix:@", "@", "[::1]:80:80", "[]80", "]:80", "[:1"};
+	static const char *const bad[] = {"", ":", "*", "*:", "[::1]", "[::1]:", "::1", "::1:80", "[]:80",
+	    "[:80", "[1.2.3.4]:80", "1.2.3.4", "1.2.3.4:", "1.2.3.4:-1", "1.2.3.4:65536", "1.2.3.4:99999",
+	    "1.2.3.4:000080", "1.2.3.4:8 0", " 80", "80 ", "+80", "-1", "0x50", "65536", "4294967376",
+	    "1.2.3:80", "1.2.3.256:80", "01.2.3.4.5:80", "localhost:80", "a:b:c", "[::1%lo]:80", "[::1]x:80",
+	    "x[::1]:80", "[g::]:80", "unix:", "unix:@", "@", "[::1]:80:80", "[]80", "]:80", "[:1"};
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct address address;
@@ -107,8 +108,9 @@ static void bounds_unix_names(void **state)
 
 static void parses_bare_ips_of_any_length(void **state)
 {
-	static const char *const bad[] = {"", "1", "1.2.3.4:80", "[::1]", "::1 ", " ::1", "1.2.3.4\n", "fe80::1%eth0",
-	    "0:0:0:0:0:ffff:255.255.255.255:0", "1111:2222:3333:4444:5555:6666:255.255.255.2555",
+	static const char *const bad[] = {"", "1", "1.2.3.4:80", "[::1]", "::1 ", " ::1", "1.2.3.4\n",
+	    "fe80::1%eth0", "0:0:0:0:0:ffff:255.255.255.255:0",
+	    "1111:2222:3333:4444:5555:6666:255.255.255.2555",
 	    "00000000000000000000000000000000000000000000000000000000000000000"};
 	struct address address;
 	char cut[4] = {'1', '.', '2', '3'}; /* no NUL behind it */
@@ -182,8 +184,9 @@ static void sets_ports(void **state)
 
 static void unmaps(void **state)
 {
-	static const char *const table[][2] = {{"[::ffff:192.0.2.1]:8", "192.0.2.1:8"}, {"[::192.0.2.1]:8", "[::192.0.2.1]:8"},
-	    {"[::1]:8", "[::1]:8"}, {"[64:ff9b::192.0.2.1]:8", "[64:ff9b::c000:201]:8"}, {"192.0.2.1:8", "192.0.2.1:8"},
+	static const char *const table[][2] = {{"[::ffff:192.0.2.1]:8", "192.0.2.1:8"},
+	    {"[::192.0.2.1]:8", "[::192.0.2.1]:8"}, {"[::1]:8", "[::1]:8"},
+	    {"[64:ff9b::192.0.2.1]:8", "[64:ff9b::c000:201]:8"}, {"192.0.2.1:8", "192.0.2.1:8"},
 	    {"unix:/x", "unix:/x"}};
 	char text[ADDRESS_TEXT_MAX];
 
@@ -208,7 +211,8 @@ static void masks(void **state)
 	    {"203.0.113.255:80", 23, 0, "203.0.112.0:0"},
 	    {"203.0.113.255:80", 1, 0, "128.0.0.0:0"},
 	    {"203.0.113.255:80", 0, 0, "0.0.0.0:0"},
-	    {"[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:1", 0, 128, "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:0"},
+	    {"[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:1", 0, 128,
+	        "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:0"},
 	    {"[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:1", 0, 64, "[2001:db8:ffff:ffff::]:0"},
 	    {"[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:1", 0, 49, "[2001:db8:ffff:8000::]:0"},
 	    {"[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:1", 0, 0, "[::]:0"},
@@ -249,8 +253,8 @@ static void gives_bytes(void **state)
 
 static void compares(void **state)
 {
-	static const char *const different[] = {"1.2.3.4:80", "1.2.3.4:81", "1.2.3.5:80", "[::1]:80", "[::ffff:1.2.3.4]:80",
-	    "unix:/x", "unix:/xy", "@/x", "@x"};
+	static const char *const different[] = {"1.2.3.4:80", "1.2.3.4:81", "1.2.3.5:80", "[::1]:80",
+	    "[::ffff:1.2.3.4]:80", "unix:/x", "unix:/xy", "@/x", "@x"};
 	struct address none = {0}, scoped = parsed("[fe80::1]:80"), other = scoped;
 
 	for (size_t i = 0; i < COUNT(different); i++) {
@@ -296,15 +300,17 @@ static void networks(void **state)
 		if (!address_prefix_contains(&prefix, &in) || address_prefix_contains(&prefix, &out))
 			fail_msg("%s: %s, not %s", table[i].network, table[i].in, table[i].out);
 		assert_false(address_prefix_contains(&prefix, &none));
-		assert_int_equal(address_prefix_contains(&prefix, &unnamed), strcmp(table[i].network, "unix") == 0);
+		assert_int_equal(
+		    address_prefix_contains(&prefix, &unnamed), strcmp(table[i].network, "unix") == 0);
 	}
 }
 
 static void refuses_networks(void **state)
 {
-	static const char *const bad[] = {"", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "10.0.0.0/ 8",
-	    "10.0.0.0/8 ", "10.0.0.1/8", "fd00::/129", "fd00::1/64", "10/8", "localhost", "unix/8", "UNIX", "10.0.0.0:80", "[::1]",
-	    "::ffff:10.0.0.0/104", "::ffff:10.0.0.0", "10.0.0.0/99999999999999999999"};
+	static const char *const bad[] = {"", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1",
+	    "10.0.0.0/8/8", "10.0.0.0/ 8", "10.0.0.0/8 ", "10.0.0.1/8", "fd00::/129", "fd00::1/64", "10/8",
+	    "localhost", "unix/8", "UNIX", "10.0.0.0:80", "[::1]", "::ffff:10.0.0.0/104", "::ffff:10.0.0.0",
+	    "10.0.0.0/99999999999999999999"};
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct address_prefix prefix;

@@ -73,14 +73,16 @@ static void a_line_in_a_file_has_a_time(void **state)
 
 	log_configure("who", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
 	log_info("%s %d", "hello", 5);
-	assert_int_equal(sscanf(content(path), "%4d-%*2d-%*2dT%*2d:%*2d:%*2d.%3dZ %n", &year, &milliseconds, &at), 2);
+	assert_int_equal(
+	    sscanf(content(path), "%4d-%*2d-%*2dT%*2d:%*2d:%*2d.%3dZ %n", &year, &milliseconds, &at), 2);
 	assert_string_equal(content(path) + at, "who: hello 5\n");
 }
 
 static void control_characters_do_not_reach_a_terminal(void **state)
 {
 	log_configure("x", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-	log_info("%s", "a\nb\r\t\x1b[31m\x7f" "c\"\\");
+	log_info("%s", "a\nb\r\t\x1b[31m\x7f"
+	               "c\"\\");
 	assert_non_null(strstr(content(path), "x: a\\x0ab\\x0d\\x09\\x1b[31m\\x7fc\"\\\n"));
 }
 
@@ -102,8 +104,11 @@ static void json_is_utf8(void **state)
 	static const struct {
 		const char *message, *written;
 	} table[] = {
-	    {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x9a", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x9a"},
-	    {"a\xff" "b", "a\\ufffdb"},
+	    {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x9a",
+	        "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x9a"},
+	    {"a\xff"
+	     "b",
+	        "a\\ufffdb"},
 	    {"\xc3", "\\ufffd"},
 	    {"\xc3(", "\\ufffd("},
 	    {"\xe2\x82", "\\ufffd\\ufffd"},

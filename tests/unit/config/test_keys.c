@@ -64,6 +64,7 @@ static void test_defaults(void **state)
 	assert_int_equal(pool.drain_signal, SIGTERM);
 	assert_int_equal(pool.kill_timeout, 10000);
 	assert_int_equal(pool.stuck_timeout, 10000);
+	assert_int_equal(pool.stuck_action, STUCK_WAIT);
 	assert_int_equal(pool.surge, 1);
 	assert_int_equal(pool.max_retired, 64);
 	assert_int_equal(pool.on_down, ON_DOWN_HOLD);

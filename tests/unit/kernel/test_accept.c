@@ -49,8 +49,8 @@ static void accepted_sockets_do_not_inherit_non_blocking(void **state)
 	close(listener);
 }
 
-/* Closing with unread bytes resets, and a reset can overtake the answer, or make the client forget it (Linux as the client
- * keeps what has arrived; others do not). Reading first makes it an orderly end. */
+/* Closing with unread bytes resets, and a reset can overtake the answer, or make the client forget it (Linux
+ * as the client keeps what has arrived; others do not). Reading first makes it an orderly end. */
 static void unread_bytes_turn_a_close_into_a_reset(void **state)
 {
 	for (int discard = 0; discard <= 1; discard++) {

@@ -163,7 +163,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(changes_what_is_watched, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_callback_may_end_all_others_of_its_batch, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
-		an_event_of_before_does_not_reach_the_next_user_of_a_watch, set_up, tear_down),
+	        an_event_of_before_does_not_reach_the_next_user_of_a_watch, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(what_cannot_be_watched_is_an_error, set_up, tear_down),
 	};
 

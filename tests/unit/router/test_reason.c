@@ -37,7 +37,8 @@ static void every_answer_is_a_whole_http_response(void **state)
 		assert_non_null(body);
 		assert_int_equal(strtoul(field(text, "Content-Length"), NULL, 10), strlen(body + 4));
 		/* RFC 9110: with 429 and 503 the client is told when to come back. */
-		assert_int_equal(field(text, "Retry-After") != NULL, reason->status == 429 || reason->status == 503);
+		assert_int_equal(
+		    field(text, "Retry-After") != NULL, reason->status == 429 || reason->status == 503);
 	}
 }
 

@@ -153,7 +153,8 @@ static void every_state_has_a_name(void **state)
 	for (int i = SLOT_STOPPED; i <= SLOT_BACKOFF; i++) {
 		assert_string_not_equal(slot_state_name((enum slot_state)i), "unknown");
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(slot_state_name((enum slot_state)i), slot_state_name((enum slot_state)j));
+			assert_string_not_equal(
+			    slot_state_name((enum slot_state)i), slot_state_name((enum slot_state)j));
 	}
 	/* A value that another version wrote. */
 	assert_string_equal(slot_state_name((enum slot_state)(SLOT_BACKOFF + 77)), "unknown");

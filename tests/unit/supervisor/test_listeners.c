@@ -42,7 +42,8 @@ static void opens_what_workers_ask_for(void **state)
 		ask_for(&asked, good[i].address);
 		asked.socket_type = good[i].type;
 		assert_int_equal(listeners_ask(&pool, &asked, -1, &listening), 0);
-		assert_int_equal(getsockopt(listening->fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}), 0);
+		assert_int_equal(
+		    getsockopt(listening->fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}), 0);
 		assert_int_equal(type, good[i].type);
 		assert_int_equal(listeners_ask(&pool, &asked, -1, &again), 0);
 		assert_ptr_equal(again, listening); /* the same key: the same socket */
