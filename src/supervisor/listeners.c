@@ -257,8 +257,7 @@ static int adopt_socket(struct listening *listening, const struct request *reque
 	if (!is_tcp_socket(request->own, address_family(address)))
 		return -EINVAL;
 	listening->fd = fcntl(request->own, F_DUPFD_CLOEXEC, 0);
-	if (listening->fd < 0 || fcntl(listening->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
-	    getsockname(listening->fd, &bound.sa, &bound.length) < 0)
+	if (listening->fd < 0 || getsockname(listening->fd, &bound.sa, &bound.length) < 0)
 		return -errno;
 	if (!address_port(&bound)) {
 		result = set_option(listening->fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -470,7 +469,9 @@ static int listen_now(struct listening *listening, int backlog)
 {
 	const struct listener_config *config = listening->pool->config->worker_listener;
 
-	if (listen(listening->fd, backlog > 0 ? backlog : (int)config->backlog) < 0)
+	/* Not before: until now the program might have used it for something else. */
+	if (listen(listening->fd, backlog > 0 ? backlog : (int)config->backlog) < 0 ||
+	    fcntl(listening->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 		return -errno;
 	listening->bound_only = false;
 	say_listening(listening);

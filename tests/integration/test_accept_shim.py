@@ -32,6 +32,17 @@ def slots_of(front):
     return next(iter(json.loads(front.ctl("-j", "status"))["pools"].values()))["slots"]
 
 
+def freeze(pid):
+    """SIGSTOP, and until every thread has stopped: one that waits in accept() may take another connection before."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def states():
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as stat:
+                yield stat.read().rsplit(")", 1)[1].split()[0]
+    wait_until(lambda: set(states()) == {"T"}, "the worker is stopped")
+
+
 @pytest.mark.parametrize("mode", ["blocking", "select", "edge", "early"])
 def test_what_a_program_sees_is_what_it_would_see_alone(limpet, mode):
     port = free_port()
@@ -188,7 +199,7 @@ def test_connections_wait_for_a_worker_that_died(limpet):
     front = limpet([*PLAIN, f"127.0.0.1:{free_port()}"], workers=1)
     pid = front.wait_ready(1)["0"]
     address = front.address
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     waiting = [Connection(address) for _ in range(5)]
     wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 5, "five hand-offs under way")
     os.kill(pid, signal.SIGKILL)
@@ -211,7 +222,7 @@ def test_a_drained_program_gets_sigterm_when_it_has_taken_all(limpet):
     front = limpet([*PLAIN, f"127.0.0.1:{free_port()}"], workers=1)
     pid = front.wait_ready(1)["0"]
     address = front.address
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     waiting = Connection(address)
     wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 1, "a hand-off under way")
     front.send_signal(signal.SIGTERM)
@@ -265,3 +276,49 @@ def test_no_worker_is_suspected_wrongly(limpet):
     get(front.address)
     assert "past limpet" not in front.text()
     assert not any("bypass" in slot for slot in slots_of(front))
+
+
+def test_a_new_address_takes_the_place_of_the_old_one(limpet):
+    """The command changes, and with it the port: when the last worker of the old generation has ended, its port is closed."""
+    ports = [free_port(), free_port()]
+
+    def config(port):
+        return {"pools": {"web": {"command": [*map(str, PLAIN), f"127.0.0.1:{port}"], "workers": 2}}}
+    front = limpet(config=config(ports[0]))
+    before = front.wait_ready(2)
+    assert get(("127.0.0.1", ports[0])).status == 200
+    front.write_config(config(ports[1]))
+    front.send_signal(signal.SIGHUP)
+    for slot, pid in before.items():
+        front.wait_replaced(slot, pid)
+    wait_until(lambda: not set(before.values()) & set(front.pids()), "the old workers ended")
+    assert get(("127.0.0.1", ports[1])).json()["listening"] == f"127.0.0.1:{ports[1]}"
+
+    def is_closed():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", ports[0])) != 0
+    wait_until(is_closed, "the old port is closed")
+
+
+def test_a_bound_socket_may_connect_instead(limpet, tmp_path):
+    """Clients bind to a port of their choice, too, and limpet lets go of it."""
+    program = tmp_path / "client.py"
+    source = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        program.write_text(f"""
+import socket, time
+client = socket.socket()
+client.bind(("127.0.0.1", {source}))
+client.connect(("127.0.0.1", {server.getsockname()[1]}))
+print("connected from", client.getsockname()[1], flush=True)
+client.sendall(b"hello")
+server = socket.create_server(("127.0.0.1", 0))
+while True:
+    server.accept()
+""", encoding="utf-8")
+        front = limpet([PYTHON, program], workers=1)
+        front.wait_ready(1)
+        connection, peer = server.accept()
+        with connection:
+            assert peer == ("127.0.0.1", source) and connection.recv(5) == b"hello"
+        front.wait_for(f"connected from {source}")

@@ -105,9 +105,9 @@ static bool is_tcp(int fd)
 
 /* One open file takes the place of another under the number fd, also in epoll sets; what belongs to the fd,
  * and O_NONBLOCK, stay as they are. */
-static int replace(int fd, int by)
+static int replace(int fd, int by, int flags)
 {
-	int flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD), result = 0;
+	int fd_flags = fcntl(fd, F_GETFD), result = 0;
 	struct registered registered;
 
 	if (flags < 0 || fd_flags < 0 || fcntl(by, F_SETFL, O_RDWR | (flags & (O_NONBLOCK | O_ASYNC))) < 0)
@@ -156,6 +156,7 @@ static int ask_to_bind(int fd, const struct sockaddr *address, socklen_t length,
 static int swap(int fd, const struct sockaddr *address, socklen_t length, bool bound)
 {
 	unsigned flags = bound ? ACCEPT_BOUND : 0;
+	int own_flags = fcntl(fd, F_GETFL); /* the front may change them: the open file is one */
 	int far = -1, near = -ETIMEDOUT, own, result;
 
 	if (option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1)
@@ -165,7 +166,7 @@ static int swap(int fd, const struct sockaddr *address, socklen_t length, bool b
 	if (near < 0)
 		return near;
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	result = own < 0 ? -errno : replace(fd, near);
+	result = own < 0 ? -errno : replace(fd, near, own_flags);
 	real()->close(near);
 	if (result < 0) {
 		real()->close(far);
@@ -272,7 +273,7 @@ bool listening_connect(int fd, const struct sockaddr *address, socklen_t length,
 	if (copy < 0)
 		return false;
 	kept_drop(fd);
-	error = replace(fd, copy);
+	error = replace(fd, copy, fcntl(fd, F_GETFL));
 	real()->close(copy);
 	swapped_forget(fd);
 	if (error < 0)
