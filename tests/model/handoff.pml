@@ -40,7 +40,7 @@
 #endif
 #define NR (FAULTS + 1)   /* routers that ever live */
 
-/* The kinds of fault that may happen; KINDS chooses, so that more faults of fewer kinds can be looked at. */
+/* The kinds of fault; FIRST, SECOND and THIRD choose, so that more faults of fewer kinds can be looked at. */
 #define DEATHS 1    /* of workers */
 #define REFUSALS 2
 #define CLOSES 4    /* a worker closes its channel and lives on */
@@ -48,10 +48,17 @@
 #define CRASHES 16  /* of routers */
 #define RELOADS 32
 #define ROLLS 64    /* a slot's worker is replaced */
-#ifndef KINDS
-#define KINDS 127
+#ifndef FIRST
+#define FIRST 127
 #endif
-#define may(kind) (faults > 0 && (KINDS & (kind)))
+#ifndef SECOND
+#define SECOND 127
+#endif
+#ifndef THIRD
+#define THIRD 127
+#endif
+#define may(kind) \
+	(faults > 0 && ((kind) & (faults == FAULTS -> FIRST : (faults == FAULTS - 1 -> SECOND : THIRD))))
 #define NONE 255
 
 mtype = { CONNECTION, DRAIN, ACK, REFUSE, READY, UP, GONE, REPLAYED, SUCCEED, LOST, HANDED_OVER, IMAGE, SENT, OPEN, END };

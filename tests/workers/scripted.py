@@ -196,6 +196,13 @@ class Worker:
         except OSError:
             return len(self.files)
 
+    def do_ready(self, die=False):
+        """Says so, where FAULT_START had it say nothing; and dies at once."""
+        self.tell(type="ready")
+        if die:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return True
+
     def do_free_files(self):
         for fd in self.files:
             os.close(fd)
@@ -232,6 +239,8 @@ class Worker:
             self.channel.send(b"{\"type\":\"ready\xff\xfe\",\"id\":\"\xc3\x28\"}")
         elif what == "nested":
             self.channel.send(b"[" * 8000)
+        elif what == "another version":
+            self.tell(type="hello", version=9)
         elif what == "empty object":
             self.channel.send(b"{}")
         elif what == "fds":
