@@ -116,6 +116,19 @@ static void print_slots(json_t *pools)
 			    integer_of(slot, "unacknowledged"), integer_of(slot, "waiting"));
 }
 
+static void print_bypasses(json_t *pools)
+{
+	const char *name;
+	json_t *pool, *slot;
+	size_t i;
+
+	json_object_foreach(pools, name, pool)
+		json_array_foreach(json_object_get(pool, "slots"), i, slot)
+			if (json_object_get(slot, "bypass"))
+				printf("pool %s: worker %s listens on %s by itself, past limpet\n", name,
+				    string_of(slot, "slot"), string_of(slot, "bypass"));
+}
+
 /* "Landlock (ABI 7)", or "no seccomp (limpet was built without it)". */
 static void print_part(const json_t *sandbox, const char *key, const char *name)
 {
@@ -164,6 +177,7 @@ static void print_status(json_t *status, bool verbose)
 		print_sandbox(json_object_get(status, "sandbox"));
 	printf("\n");
 	print_slots(json_object_get(status, "pools"));
+	print_bypasses(json_object_get(status, "pools"));
 	printf("\n");
 	json_object_foreach(json_object_get(status, "counters"), name, counter)
 		if (json_integer_value(counter))

@@ -17,7 +17,7 @@ _limpet() {
 		mapfile -t COMPREPLY < <(compgen -W 'auto 1 2 4 8' -- "$word")
 		;;
 	-p)
-		mapfile -t COMPREPLY < <(compgen -W 'node-cluster limpet node-ipc:' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'accept node-cluster limpet node-ipc:' -- "$word")
 		;;
 	-s)
 		mapfile -t COMPREPLY < <(compgen -W 'ip cookie: header: query: path:' -- "$word")

@@ -29,6 +29,8 @@ static const struct channel_protocol *protocol_of(enum protocol protocol)
 		return &node_ipc_protocol;
 	case PROTOCOL_LIMPET:
 		return &native_protocol;
+	case PROTOCOL_ACCEPT:
+		return &accept_protocol;
 	default:
 		return &node_cluster_protocol;
 	}
@@ -44,7 +46,7 @@ struct channel *channel_make(
 		return NULL;
 	}
 	channel->protocol = protocol_of(protocol);
-	channel->fd = fd;
+	channel->fd = channel->poll_fd = fd;
 	channel->flavour = flavour;
 	channel->events = events;
 	channel->owner = owner;
@@ -81,7 +83,15 @@ void channel_free(struct channel *channel)
 
 int channel_fd(const struct channel *channel)
 {
-	return channel->fd;
+	return channel->poll_fd;
+}
+
+int channel_keep(struct channel *channel, const char *key, uint64_t number, int fd)
+{
+	if (channel->protocol->keep)
+		return channel->protocol->keep(channel, key, number, fd);
+	close(fd);
+	return -EINVAL;
 }
 
 void channel_fail(struct channel *channel, int error, const char *reason)

@@ -1,6 +1,7 @@
 /* One worker's channel: a Unix socket over which the front passes client sockets and the worker answers.
  *
- * One interface, three protocols behind it: node-cluster (node_cluster.c), node-ipc (node_ipc.c), limpet (native.c).
+ * One interface, four protocols behind it: node-cluster (node_cluster.c), node-ipc (node_ipc.c), limpet (native.c), accept
+ * (accept.c).
  * A channel has no clock, no timers and no event loop: its owner polls channel_fd() and calls channel_readable() and
  * channel_writable(). What a worker sends is untrusted: messages are bounded and checked, fds that it sends are closed,
  * messages of the application itself are skipped.
@@ -38,6 +39,8 @@ struct channel_listen {
 	int backlog;        /* 0: not said */
 	const char *key;    /* the worker's name for this server; unique within the worker */
 	const char *data;   /* JSON text that belongs to the server (TLS ticket keys), or NULL */
+	int fd;             /* accept: the program's own TCP socket, borrowed, which is to be used; -1: none */
+	bool bind_only;     /* accept: only to be bound; the same key comes again when it is to listen */
 };
 
 /* What a channel tells its owner, always from within channel_readable() or channel_writable().
@@ -49,6 +52,10 @@ struct channel_events {
 	void (*listening)(void *owner, const char *key);
 	/* The server `key` was closed by the application. */
 	void (*closed_server)(void *owner, const char *key);
+	/* accept: the front's end of a data socket of the server `key`, borrowed: to be kept, as `number`, for a channel that
+	 * begins after a crash (channel_keep()). What was kept is over. Both optional for owners of other protocols. */
+	void (*kept)(void *owner, const char *key, uint64_t number, int fd);
+	void (*dropped)(void *owner, uint64_t number);
 	/* The worker takes connections. For node-cluster this comes with the first listening() of a stream server, for
 	 * workers of node-ipc that never listen as soon as their event loop runs. At most once. */
 	void (*ready)(void *owner);
@@ -68,7 +75,7 @@ struct channel_events {
 struct channel_connection {
 	uint32_t id;            /* the owner's; must not be in use on this channel */
 	int fd;                 /* borrowed: the owner keeps its copy until acknowledged() */
-	const char *server_key; /* node-cluster: which of the worker's servers, not checked; others: NULL */
+	const char *server_key; /* node-cluster, accept: which of the worker's servers, not checked; others: NULL */
 	const char *listener;   /* name of the listener */
 	const struct address *client; /* the client address */
 	const char *key_source; /* "ip", "cookie", ... */
@@ -86,6 +93,11 @@ struct channel *channel_new(enum protocol protocol, enum flavour flavour, int fd
 void channel_free(struct channel *channel);
 
 int channel_fd(const struct channel *channel);
+
+/* accept: a data socket that kept() told a former owner, which has crashed. fd: consumed, also on failure. Before the first
+ * channel_readable(). What is known already is only closed. 0, -ENOMEM, -EINVAL (another protocol, or too many), or an errno of
+ * epoll_ctl(). */
+int channel_keep(struct channel *channel, const char *key, uint64_t number, int fd);
 
 /* Is something queued that channel_writable() would send? The owner then polls for writing. */
 bool channel_wants_write(const struct channel *channel);

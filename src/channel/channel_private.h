@@ -25,6 +25,7 @@ struct channel_protocol {
 	int (*send_connection)(struct channel *channel, const struct channel_connection *connection);
 	int (*answer_listen)(struct channel *channel, uint64_t request, int error,
 	    const struct address *sockname, int fd, const char *data); /* optional: -ENOENT */
+	int (*keep)(struct channel *channel, const char *key, uint64_t number, int fd); /* optional: -EINVAL */
 	int (*drain)(struct channel *channel);
 	int (*probe)(struct channel *channel);
 	/* Called before each message of the queue is written; may prepend one. False: the queue waits for the
@@ -38,6 +39,7 @@ struct channel {
 	const struct channel_protocol *protocol;
 	void *state; /* the protocol's */
 	int fd;
+	int poll_fd; /* what channel_fd() returns: fd, or the protocol's own */
 	enum flavour flavour;
 	const struct channel_events *events;
 	void *owner;
@@ -59,6 +61,7 @@ struct channel {
 extern const struct channel_protocol node_cluster_protocol;
 extern const struct channel_protocol node_ipc_protocol;
 extern const struct channel_protocol native_protocol;
+extern const struct channel_protocol accept_protocol;
 
 /* A channel with neither state nor pending. fd: consumed. NULL: out of memory. */
 struct channel *channel_make(

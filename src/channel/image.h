@@ -1,7 +1,7 @@
 /* Writes and reads the bytes and fds of a struct channel_image. Knows nothing of what they mean: each module
  * of a channel writes and reads its own part. Owns the layout of the whole:
  *
- *   header    "LMPC", u16 version, u8 protocol (1 node-cluster, 2 node-ipc, 3 limpet)
+ *   header    "LMPC", u16 version, u8 protocol (1 node-cluster, 2 node-ipc, 3 limpet, 4 accept)
  *   channel   u8 flags (1 broken, 2 full, 4 ending, 8 drained, 16 ready told), u16 errno of broken,
  *             u64 skipped
  *   pending   u32 next seq, u32 count, count times {u32 seq, u32 id} in the order sent
@@ -12,8 +12,11 @@
  *   cluster   u64 last request, u32 count, count times {u64 request, u64 seq, u8 is UDP, u16 port,
  *             u32 length, key, u32 length, data}
  *   limpet    u32 ping, u8 pinging
+ *   accept    u64 last server, u32 binds to port 0, u32 count, count times {u64 server, u8 state, u8 IPv6 only,
+ *             u32 answers owed, u32 length, key, u32 length, address (a sockaddr), u32 count, count times u32 seq},
+ *             and an fd each
  *
- * Of the last three node-cluster has Node and cluster, node-ipc has Node, and limpet has limpet.
+ * Of the last four node-cluster has Node and cluster, node-ipc has Node, limpet has limpet, and accept has accept.
  * Integers are little-endian. An fd has no bytes: the messages that have one take the image's fds in turn.
  * Whoever changes the layout, or the meaning of a number in it, raises IMAGE_VERSION.
  */

@@ -156,6 +156,7 @@ int node_listen_parse(struct node_listen *listen, const json_t *message)
 	int error;
 
 	memset(&listen->listen, 0, sizeof(listen->listen));
+	listen->listen.fd = -1;
 	if (!node_seq(message, &listen->seq))
 		return -EBADMSG;
 	/* An inherited fd is the worker's alone: its number means nothing here. */

@@ -82,18 +82,7 @@ static void find_protocol(struct reader *reader, const struct node *node, struct
 	}
 	if (pool->command[0][0] == '\0')
 		return;
-	if (command->option != NULL)
-		problems_value(reader->problems, command,
-		    "cannot tell how \"%.64s\" takes connections; say it: "
-		    "-p node-cluster if it starts Node.js, -p node-ipc:FLAVOUR or -p limpet "
-		    "(other workers are not supported yet)",
-		    pool->command[0]);
-	else
-		problems_value(reader->problems, command,
-		    "cannot tell how \"%.64s\" takes connections; say it: "
-		    "\"protocol\": \"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" "
-		    "(other workers are not supported yet)",
-		    pool->command[0]);
+	pool->protocol = PROTOCOL_ACCEPT;
 }
 
 static void check_flavour(struct reader *reader, const struct node *node, const struct pool_config *pool)

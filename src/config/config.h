@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "config/sticky.h"
 
-enum protocol { PROTOCOL_AUTO, PROTOCOL_NODE_CLUSTER, PROTOCOL_NODE_IPC, PROTOCOL_LIMPET };
+enum protocol { PROTOCOL_AUTO, PROTOCOL_NODE_CLUSTER, PROTOCOL_NODE_IPC, PROTOCOL_LIMPET, PROTOCOL_ACCEPT };
 
 /* The message that the workers of protocol node-ipc wait for. */
 enum flavour {
@@ -90,6 +90,7 @@ struct pool_config {
 	uint64_t drain_timeout;
 	uint64_t kill_timeout;
 	uint64_t stuck_timeout;
+	int drain_signal; /* protocol accept: what tells a worker to finish */
 	enum stuck_action stuck_action;
 	enum on_down on_down;
 	unsigned surge;       /* workers of a new generation that may start at a time */

@@ -1,6 +1,7 @@
 /* The rows, and the little that looks them up. */
 #include "config/keys.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static const struct choice log_format_choices[] = {
     {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
 const struct choice protocol_choices[] = {{"node-cluster", PROTOCOL_NODE_CLUSTER},
-    {"node-ipc", PROTOCOL_NODE_IPC}, {"limpet", PROTOCOL_LIMPET}, {NULL, 0}};
+    {"node-ipc", PROTOCOL_NODE_IPC}, {"limpet", PROTOCOL_LIMPET}, {"accept", PROTOCOL_ACCEPT}, {NULL, 0}};
 
 const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSION},
     {"sticky-cluster", FLAVOUR_STICKY_CLUSTER},
@@ -33,6 +34,9 @@ const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSI
 static const struct choice stuck_action_choices[] = {{"wait", STUCK_WAIT}, {"restart", STUCK_RESTART}, {NULL, 0}};
 const struct choice on_down_choices[] = {
     {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
+
+static const struct choice drain_signal_choices[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},
+    {"HUP", SIGHUP}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {NULL, 0}};
 
 #define CONFIG(field) offsetof(struct config, field)
 #define LISTENER(field) offsetof(struct listener_config, field)
@@ -113,7 +117,7 @@ const struct key keys[] = {
     {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
         .help = "What each worker runs: the program and its arguments, without a shell"},
     {KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
-        .help = "How the workers take connections; node-cluster if the command is node"},
+        .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
         .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
     {KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,
@@ -140,6 +144,8 @@ const struct key keys[] = {
             "wait for the pool's first worker"},
     {KEYS_POOL, "drain_timeout", KEY_DURATION, POOL(drain_timeout), "5m", 0, 30 * DAY,
         .help = "How long a worker may keep its open connections when it is replaced or stopped"},
+    {KEYS_POOL, "drain_signal", KEY_CHOICE, POOL(drain_signal), "TERM", .choices = drain_signal_choices,
+        .help = "With protocol accept: the signal that makes the program finish its connections and end"},
     {KEYS_POOL, "kill_timeout", KEY_DURATION, POOL(kill_timeout), "10s", 100, HOUR,
         .help = "How long after SIGTERM a worker gets SIGKILL"},
     {KEYS_POOL, "stuck_timeout", KEY_DURATION, POOL(stuck_timeout), "10s", 100, HOUR,

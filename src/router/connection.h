@@ -51,6 +51,7 @@ struct connection {
 	uint16_t port;             /* that the client connected to */
 	uint16_t tried[CONNECTION_TRIES_MAX];
 	unsigned tried_count;
+	bool asks_anew; /* all have refused it once */
 	enum close_reason answer;
 	struct slot *slot;         /* WAITING */
 	struct worker *worker;     /* HANDED_OFF */

@@ -20,6 +20,7 @@ enum link_type {
 	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
 	LINK_LISTENER_GONE, /* listener */
 	LINK_LISTEN_ANSWER, /* worker, request, error, listener, address: where it really is, data; UDP: the fd */
+	LINK_KEPT,          /* worker, request, key, fd: from a former router's LINK_KEEP */
 	LINK_SERVER,        /* worker, listener, key: known from a former router's LINK_LISTENING */
 	LINK_READY_BEFORE,  /* worker: known from a former router's LINK_READY */
 	LINK_STOP,          /* accept no more; answered with LINK_IDLE once nothing waits */
@@ -27,11 +28,15 @@ enum link_type {
 	LINK_REPLAYED,      /* all that was known when the router was started has been told */
 	LINK_SUCCEED,       /* fd: hand everything over through it, then end */
 	/* router -> supervisor */
-	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, backlog, key, data */
+	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, bind_only, backlog, key, data; fd: a
+			       TCP socket that is to be used, or none */
 	LINK_LISTENING,     /* worker, listener, key */
 	LINK_UNLISTEN,      /* worker, key */
+	LINK_KEEP,          /* worker, request: its number, key, fd: a data socket that must outlive the router */
+	LINK_DROP,          /* worker, request: it is over */
 	LINK_READY,         /* worker */
 	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
+	LINK_DRAINED,       /* worker: after LINK_WORKER_DRAIN, of protocol accept: it has taken all that it was sent */
 	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
 	LINK_STUCK,         /* worker: it has acknowledged nothing for stuck_timeout */
 	LINK_IDLE,          /* after LINK_STOP */
@@ -40,7 +45,7 @@ enum link_type {
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 1
+#define LINK_VERSION 2
 
 #define LINK_INDEX_WORKERS UINT32_MAX
 
@@ -63,6 +68,7 @@ struct link_message {
 	uint64_t request;
 	bool any_address;
 	bool ipv6_only;
+	bool bind_only;
 	bool has_data;
 	bool drained; /* WORKER_UP: it was told to finish before */
 	struct address address;

@@ -147,6 +147,9 @@ static void on_acceptable(struct poller_watch *watch, uint32_t events)
 {
 	struct listener *listener = (struct listener *)((char *)watch - offsetof(struct listener, watch));
 
+	/* The socket may be a program's own, which other processes have too: accept() must not wait, whatever they set. */
+	if (listener->for_workers)
+		fcntl(listener->watch.fd, F_SETFL, O_RDWR | O_NONBLOCK);
 	for (int i = 0; i < ACCEPT_BATCH && listener->accepting; i++)
 		if (accept_one(listener) < 0)
 			return;

@@ -74,6 +74,23 @@ static void wait_at(struct slot *slot, struct connection *connection, bool down)
 	}
 }
 
+/* Every worker has refused it. They may do so for a moment only (servers that are closed and opened again, files that run out):
+ * once, it waits for the first of them and asks anew. */
+static bool wait_after_refusals(struct router_pool *pool, struct connection *connection)
+{
+	size_t choice;
+
+	if (connection->tried_count == 0 || connection->asks_anew || pool->config->on_down != ON_DOWN_HOLD)
+		return false;
+	choice = pick(&pool->table, connection->hash, NULL);
+	if (choice == PICK_NONE)
+		return false;
+	connection->asks_anew = true;
+	connection->tried_count = 0;
+	wait_at(&pool->slots[choice], connection, true);
+	return true;
+}
+
 void pool_dispatch(struct router_pool *pool, struct connection *connection)
 {
 	uint64_t exclude[BITSET_WORDS(SLOTS_MAX)];
@@ -88,7 +105,8 @@ void pool_dispatch(struct router_pool *pool, struct connection *connection)
 		if (connection->tried_count < CONNECTION_TRIES_MAX)
 			choice = pick(&pool->table, connection->hash, exclude);
 		if (choice == PICK_NONE) {
-			connection_close(connection, connection->held ? CLOSE_HOLD_EXPIRED : CLOSE_NO_WORKER);
+			if (!wait_after_refusals(pool, connection))
+				connection_close(connection, connection->held ? CLOSE_HOLD_EXPIRED : CLOSE_NO_WORKER);
 			return;
 		}
 		slot = &pool->slots[choice];

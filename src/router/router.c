@@ -26,12 +26,17 @@ static void update_link(struct router *router)
 	ev_io_start(router->loop, &router->link_io);
 }
 
-void router_tell(struct router *router, const struct link_message *message)
+void router_tell_with(struct router *router, const struct link_message *message, int fd)
 {
-	if (link_send(router->link, message, -1) < 0)
+	if (link_send(router->link, message, fd) < 0)
 		ev_break(router->loop, EVBREAK_ALL);
 	else
 		update_link(router);
+}
+
+void router_tell(struct router *router, const struct link_message *message)
+{
+	router_tell_with(router, message, -1);
 }
 
 void router_check_idle(struct router *router)
@@ -119,8 +124,10 @@ static void on_replayed(struct router *router)
 	router->succession = -1;
 	router->starting = false;
 	ev_now_update(router->loop);
-	TAILQ_FOREACH (worker, &router->workers, entry)
+	TAILQ_FOREACH (worker, &router->workers, entry) {
 		worker_open_channel(worker, NULL);
+		worker_check_drained(worker);
+	}
 	connections_resume(router);
 	TAILQ_FOREACH (listener, &router->listeners, entry)
 		listener_start(listener);
@@ -164,6 +171,9 @@ static void on_worker_message(struct router *router, const struct link_message *
 	if (!worker)
 		return;
 	switch (message->type) {
+	case LINK_KEPT:
+		worker_restore_kept(worker, message, fd);
+		break;
 	case LINK_WORKER_GONE:
 		worker_gone(worker);
 		break;

@@ -133,6 +133,9 @@ int router_run(const struct router_start *start);
 /* The supervisor is told; if it cannot be, the loop ends. */
 void router_tell(struct router *router, const struct link_message *message);
 
+/* The same with an fd (borrowed; -1: none). */
+void router_tell_with(struct router *router, const struct link_message *message, int fd);
+
 /* After a succession: ends the router when nothing lingers any more. */
 void router_check_end(struct router *router);
 

@@ -12,6 +12,7 @@
 #include "router/connection.h"
 #include "router/listener.h"
 #include "router/pool.h"
+#include "router/server.h"
 
 /* After a worker's death: so much of its last words is read, in blocks of 64 KiB. */
 #define LAST_WORDS_MAX 64
@@ -19,10 +20,16 @@
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
 
-static void tell_supervisor(struct worker *worker, const struct link_message *message)
+/* fd: borrowed; -1: none. */
+static void tell_supervisor_with(struct worker *worker, const struct link_message *message, int fd)
 {
 	if (!worker->gone)
-		router_tell(worker->router, message);
+		router_tell_with(worker->router, message, fd);
+}
+
+static void tell_supervisor(struct worker *worker, const struct link_message *message)
+{
+	tell_supervisor_with(worker, message, -1);
 }
 
 static void tell(struct worker *worker, enum link_type type)
@@ -50,80 +57,6 @@ static void update_watch(struct worker *worker)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
 
-/* ---- servers ---- */
-
-static struct server *find_server(const struct worker *worker, const char *key)
-{
-	struct server *server;
-
-	TAILQ_FOREACH (server, &worker->servers, entry)
-		if (strcmp(server->key, key) == 0)
-			return server;
-	return NULL;
-}
-
-static void remove_server(struct worker *worker, struct server *server)
-{
-	TAILQ_REMOVE(&worker->servers, server, entry);
-	free(server);
-}
-
-static struct server *add_server(struct worker *worker, const struct link_message *message)
-{
-	size_t length = strlen(message->key) + 1;
-	struct server *server = find_server(worker, message->key);
-
-	if (!server) {
-		server = calloc(1, sizeof(*server) + length);
-		if (!server)
-			return NULL;
-		memcpy(server->key, message->key, length);
-		TAILQ_INSERT_TAIL(&worker->servers, server, entry);
-	}
-	server->listener = listener_find(worker->router, message->listener);
-	server->port = address_port(&message->address);
-	return server;
-}
-
-/* Which of the worker's servers takes the connection. */
-static const struct server *server_for(const struct worker *worker, const struct connection *connection)
-{
-	const struct server *server, *first = NULL;
-
-	TAILQ_FOREACH (server, &worker->servers, entry) {
-		if (!server->listening)
-			continue;
-		if (!worker->slot->pool->config->has_listeners) {
-			if (server->listener && server->listener == connection->listener)
-				return server;
-			continue;
-		}
-		if (server->port == connection->port)
-			return server;
-		if (!first)
-			first = server;
-	}
-	return first;
-}
-
-bool worker_serves(const struct worker *worker, const struct connection *connection)
-{
-	if (worker->drained || worker->lost)
-		return false;
-	return worker->protocol != PROTOCOL_NODE_CLUSTER || server_for(worker, connection);
-}
-
-void workers_forget_listener(struct router *router, const struct listener *listener)
-{
-	struct server *server;
-	struct worker *worker;
-
-	TAILQ_FOREACH (worker, &router->workers, entry)
-		TAILQ_FOREACH (server, &worker->servers, entry)
-			if (server->listener == listener)
-				server->listener = NULL;
-}
-
 /* ---- what the channel tells ---- */
 
 static void on_listen(void *owner, const struct channel_listen *listen)
@@ -139,23 +72,48 @@ static void on_listen(void *owner, const struct channel_listen *listen)
 	message.any_address = listen->any_address;
 	message.ipv6_only = listen->ipv6_only;
 	message.index = listen->index;
+	message.bind_only = listen->bind_only;
 	message.backlog = listen->backlog;
 	memcpy(message.key, listen->key, strlen(listen->key));
 	if (listen->data) {
 		message.has_data = true;
 		memcpy(message.data, listen->data, strlen(listen->data));
 	}
+	tell_supervisor_with(worker, &message, listen->fd);
+}
+
+static void on_kept(void *owner, const char *key, uint64_t number, int fd)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_KEEP);
+	message.worker = worker->id;
+	message.request = number;
+	memcpy(message.key, key, strlen(key));
+	tell_supervisor_with(worker, &message, fd);
+}
+
+static void on_dropped(void *owner, uint64_t number)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_DROP);
+	message.worker = worker->id;
+	message.request = number;
 	tell_supervisor(worker, &message);
 }
 
 static void on_listening(void *owner, const char *key)
 {
 	struct worker *worker = owner;
-	struct server *server = find_server(worker, key);
+	struct server *server = server_find(worker, key);
 	struct link_message message;
 
 	if (!server)
 		return;
+	log_debug("%s: server %s listens", worker->name, key);
 	server->listening = true;
 	link_message_init(&message, LINK_LISTENING);
 	message.worker = worker->id;
@@ -168,11 +126,12 @@ static void on_listening(void *owner, const char *key)
 static void on_closed_server(void *owner, const char *key)
 {
 	struct worker *worker = owner;
-	struct server *server = find_server(worker, key);
+	struct server *server = server_find(worker, key);
 	struct link_message message;
 
+	log_debug("%s: server %s is closed", worker->name, key);
 	if (server)
-		remove_server(worker, server);
+		server_remove(worker, server);
 	/* Applications close a server to open it again. */
 	worker->changed_since = clock_now();
 	link_message_init(&message, LINK_UNLISTEN);
@@ -202,6 +161,12 @@ static void made_progress(struct worker *worker)
 	log_info("%s answers again", worker->name);
 }
 
+void worker_check_drained(struct worker *worker)
+{
+	if (worker->protocol == PROTOCOL_ACCEPT && worker->drained && !worker->lost && worker->sent_count == 0)
+		tell(worker, LINK_DRAINED);
+}
+
 static struct connection *find_sent(struct worker *worker, uint32_t id)
 {
 	struct connection *connection = connection_find(worker->router, id);
@@ -219,6 +184,7 @@ static void on_acknowledged(void *owner, uint32_t id)
 		return;
 	worker->slot->stats->acknowledged++;
 	connection_close(connection, CLOSE_ACKNOWLEDGED);
+	worker_check_drained(worker);
 }
 
 static void on_refused(void *owner, uint32_t id)
@@ -230,6 +196,7 @@ static void on_refused(void *owner, uint32_t id)
 	made_progress(worker);
 	if (!connection)
 		return;
+	log_debug("%s refuses connection %u", worker->name, id);
 	stats_add(router->stats, COUNTER_refused, 1);
 	stats_add(router->stats, COUNTER_redispatched, 1);
 	connection_taken_back(connection);
@@ -237,6 +204,7 @@ static void on_refused(void *owner, uint32_t id)
 	if (connection->pool == worker->slot->pool && (!worker->slot->worker || worker->slot->worker == worker))
 		connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
 	pool_dispatch(connection->pool, connection);
+	worker_check_drained(worker);
 }
 
 static void on_connections_closed(void *owner, unsigned count)
@@ -297,6 +265,8 @@ static const struct channel_events events = {
     .listen = on_listen,
     .listening = on_listening,
     .closed_server = on_closed_server,
+    .kept = on_kept,
+    .dropped = on_dropped,
     .ready = on_ready,
     .acknowledged = on_acknowledged,
     .refused = on_refused,
@@ -393,6 +363,7 @@ static void note_sent(struct worker *worker, struct connection *connection)
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
+	log_debug("%s is handed connection %u", worker->name, connection->id);
 	slot->stats->unacknowledged = ++worker->sent_count;
 	stats_add(worker->router->stats, COUNTER_handed_off, 1);
 	if (!ev_is_active(&worker->stuck_timer))
@@ -441,7 +412,7 @@ int worker_send(struct worker *worker, struct connection *connection)
 
 	if (!worker_can_send(worker))
 		return -EAGAIN;
-	if (worker->protocol == PROTOCOL_NODE_CLUSTER)
+	if (worker_names_servers(worker))
 		message.server_key = server_for(worker, connection)->key;
 	if (connection_make_ready(connection) < 0) {
 		connection_close(connection, CLOSE_CLIENT);
@@ -489,6 +460,7 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	worker->fd = fd;
 	memcpy(worker->name, up->key, strnlen(up->key, sizeof(worker->name) - 1));
 	TAILQ_INIT(&worker->servers);
+	TAILQ_INIT(&worker->kept);
 	TAILQ_INIT(&worker->sent);
 	ev_timer_init(&worker->stuck_timer, on_stuck_timer, 0., 0.);
 	worker->stuck_timer.data = worker;
@@ -535,6 +507,7 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 		lose(worker, -ENOMEM, "out of memory");
 		return;
 	}
+	worker_use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
 	/* A router that has crashed since may not have come to it. */
 	if (worker->drained)
@@ -555,11 +528,12 @@ void worker_free(struct worker *worker)
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
 	poller_set(&router->poller, &worker->watch, 0);
+	worker_use_kept(worker);
 	channel_free(worker->channel);
 	if (worker->fd >= 0)
 		close(worker->fd);
 	while (!TAILQ_EMPTY(&worker->servers))
-		remove_server(worker, TAILQ_FIRST(&worker->servers));
+		server_remove(worker, TAILQ_FIRST(&worker->servers));
 	TAILQ_REMOVE(&router->workers, worker, entry);
 	free(worker);
 }
@@ -603,6 +577,8 @@ void worker_drain(struct worker *worker)
 		update_watch(worker);
 	}
 	slot_down(worker->slot, worker);
+	if (!before)
+		worker_check_drained(worker);
 }
 
 void worker_listen_answered(struct worker *worker, const struct link_message *answer, int fd)
@@ -611,7 +587,7 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 
 	if (worker->lost || !worker->channel)
 		return;
-	if (!error && answer->socket_type == SOCK_STREAM && !add_server(worker, answer))
+	if (!error && answer->socket_type == SOCK_STREAM && !server_add(worker, answer))
 		error = ENOMEM;
 	channel_answer_listen(worker->channel, answer->request, error, &answer->address, fd,
 	    answer->has_data ? answer->data : NULL);
@@ -620,7 +596,7 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 
 void worker_restore_server(struct worker *worker, const struct link_message *message)
 {
-	struct server *server = add_server(worker, message);
+	struct server *server = server_add(worker, message);
 
 	if (server)
 		server->listening = true;

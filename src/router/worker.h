@@ -17,6 +17,7 @@ struct worker {
 	struct channel *channel; /* NULL: not open yet */
 	struct poller_watch watch;
 	TAILQ_HEAD(, server) servers;
+	TAILQ_HEAD(, kept) kept; /* data sockets that wait for the channel to open */
 	struct connection_list sent; /* in order; each one's socket is kept until the worker has it */
 	unsigned sent_count;
 	bool ready;
@@ -54,6 +55,9 @@ struct worker *worker_find(struct router *router, uint32_t id);
 /* No more connections; it finishes those it has and ends. */
 void worker_drain(struct worker *worker);
 
+/* Of protocol accept: if it is to finish and has taken all that it was sent, the supervisor is told. */
+void worker_check_drained(struct worker *worker);
+
 /* Does it have a server for the connection? */
 bool worker_serves(const struct worker *worker, const struct connection *connection);
 
@@ -72,6 +76,9 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 /* A server, or that the worker is ready, as a former router learnt it. */
 void worker_restore_server(struct worker *worker, const struct link_message *message);
 void worker_restore_ready(struct worker *worker);
+
+/* A data socket that a former router learnt of; fd is borrowed. */
+void worker_restore_kept(struct worker *worker, const struct link_message *message, int fd);
 
 /* A connection that a former router has handed off to it. */
 void worker_restore_sent(struct worker *worker, struct connection *connection);

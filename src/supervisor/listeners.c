@@ -1,6 +1,7 @@
 #include "supervisor/listeners.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@ struct request {
 	bool ipv6_only;
 	int backlog;
 	bool defer_accept;
+	bool adopts; /* own, a program's socket, is to be used */
+	int own;     /* borrowed */
 	const char *user; /* with whose rights a Unix path is made; NULL: limpet's */
 };
 
@@ -229,7 +232,46 @@ static bool inherit(
 	return true;
 }
 
-/* The socket that was passed for this, or a new one. 0 or a negative errno. */
+static bool is_tcp_socket(int fd, int family)
+{
+	static const int names[] = {SO_DOMAIN, SO_TYPE, SO_PROTOCOL};
+	const int wanted[] = {family, SOCK_STREAM, IPPROTO_TCP};
+
+	for (int i = 0; i < 3; i++) {
+		int value = -1;
+		socklen_t length = sizeof(value);
+
+		if (getsockopt(fd, SOL_SOCKET, names[i], &value, &length) < 0 || value != wanted[i])
+			return false;
+	}
+	return family == AF_INET || family == AF_INET6;
+}
+
+/* The program's socket, as it is but for what a front needs. The program may have bound it to a port of the kernel's choice. */
+static int adopt_socket(struct listening *listening, const struct request *request)
+{
+	const struct address *address = request->address;
+	struct address bound = {.length = sizeof(bound.un)};
+	int result = 0;
+
+	if (!is_tcp_socket(request->own, address_family(address)))
+		return -EINVAL;
+	listening->fd = fcntl(request->own, F_DUPFD_CLOEXEC, 0);
+	if (listening->fd < 0 || getsockname(listening->fd, &bound.sa, &bound.length) < 0)
+		return -errno;
+	if (!address_port(&bound)) {
+		result = set_option(listening->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (!result && bind(listening->fd, &address->sa, address->length) < 0)
+			result = -errno;
+	}
+	if (!result)
+		result = set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, request->defer_accept);
+	listening->bound_only = true;
+	read_back_address(listening);
+	return result;
+}
+
+/* The socket that was passed for this, the program's own, or a new one. 0 or a negative errno. */
 static int obtain(struct supervisor *supervisor, struct listening *listening, const struct request *request)
 {
 	char stored[ACTIVATION_NAME_MAX + 1], asked[ADDRESS_TEXT_MAX];
@@ -246,10 +288,17 @@ static int obtain(struct supervisor *supervisor, struct listening *listening, co
 		name = stored;
 	if (inherit(supervisor, listening, request, name))
 		return 0;
-	listening->fd = open_socket(request);
-	if (listening->fd < 0)
-		return listening->fd;
-	read_back_address(listening);
+	if (request->adopts) {
+		int result = adopt_socket(listening, request);
+
+		if (result < 0)
+			return result;
+	} else {
+		listening->fd = open_socket(request);
+		if (listening->fd < 0)
+			return listening->fd;
+		read_back_address(listening);
+	}
 	if (name)
 		store(supervisor, listening, name);
 	return 0;
@@ -415,12 +464,28 @@ static char *user_of(const struct supervised_pool *pool)
 	return pool && pool->config->user ? strdup(pool->config->user) : NULL;
 }
 
-static int open_for_workers(struct listening *listening, const struct link_message *asked)
+/* A program whose socket was bound before calls listen(). */
+static int listen_now(struct listening *listening, int backlog)
+{
+	const struct listener_config *config = listening->pool->config->worker_listener;
+
+	/* Not before: until now the program might have used it for something else. */
+	if (listen(listening->fd, backlog > 0 ? backlog : (int)config->backlog) < 0 ||
+	    fcntl(listening->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return -errno;
+	listening->bound_only = false;
+	say_listening(listening);
+	return 0;
+}
+
+static int open_for_workers(struct listening *listening, const struct link_message *asked, int own)
 {
 	const struct listener_config *config = listening->pool->config->worker_listener;
 	struct address address = asked->address;
 	struct request request = {.address = &address,
 	    .socket_type = asked->socket_type,
+	    .adopts = own >= 0,
+	    .own = own,
 	    .ipv6_only = asked->ipv6_only,
 	    .backlog = asked->backlog > 0 ? asked->backlog : (int)config->backlog,
 	    .defer_accept = asked->socket_type == SOCK_STREAM && defers_accept(config),
@@ -433,7 +498,7 @@ static int open_for_workers(struct listening *listening, const struct link_messa
 		address_set_port(&address, address_port(&asked->address));
 		result = obtain(listening->pool->supervisor, listening, &request);
 	}
-	if (result == 0)
+	if (result == 0 && !listening->bound_only)
 		say_listening(listening);
 	return result;
 }
@@ -460,12 +525,15 @@ static bool may_be_asked(const struct link_message *asked)
 	}
 }
 
-int listeners_ask(struct supervised_pool *pool, const struct link_message *asked, struct listening **answer)
+int listeners_ask(
+    struct supervised_pool *pool, const struct link_message *asked, int fd, struct listening **answer)
 {
 	struct listening *listening = listeners_find_key(pool, asked->key);
 	int result = 0;
 
 	*answer = listening;
+	if (listening && listening->bound_only && !asked->bind_only)
+		return -listen_now(listening, asked->backlog);
 	if (listening)
 		return 0;
 	if (!may_be_asked(asked))
@@ -484,7 +552,7 @@ int listeners_ask(struct supervised_pool *pool, const struct link_message *asked
 	else if (pool->config->has_listeners && asked->socket_type == SOCK_STREAM)
 		borrow_address(listening, &asked->address);
 	else
-		result = open_for_workers(listening, asked);
+		result = open_for_workers(listening, asked, fd);
 	if (result < 0) {
 		listeners_close(pool->supervisor, listening);
 		return -result;
@@ -507,6 +575,7 @@ int listeners_adopt(struct supervisor *supervisor, const struct listening_past *
 	listening->id = past->id;
 	listening->fd = past->fd;
 	listening->socket_type = past->socket_type;
+	listening->bound_only = past->bound_only;
 	listening->asked = past->asked;
 	listening->name = past->name ? strdup(past->name) : NULL;
 	listening->user = past->configured ? NULL : user_of(past->pool);

@@ -12,9 +12,12 @@ int listeners_prepare(struct supervisor *supervisor, const struct config *config
  * configuration any more is closed. */
 void listeners_commit(struct supervisor *supervisor, const struct config *config);
 
-/* A worker of the pool wants to listen: finds the socket that an earlier worker asked for under the same key, or opens it.
+/* A worker of the pool wants to listen (or, bind_only, will want to): finds the socket that an earlier worker asked for under the
+ * same key, or opens it. fd: the worker's own TCP socket, which is then the one that is bound and listens, with the options that
+ * it has; borrowed; -1: a new one.
  * 0 with *listening (borrowed), or a positive errno for the worker. */
-int listeners_ask(struct supervised_pool *pool, const struct link_message *request, struct listening **listening);
+int listeners_ask(
+    struct supervised_pool *pool, const struct link_message *request, int fd, struct listening **listening);
 
 struct listening *listeners_find(struct supervisor *supervisor, uint32_t id);
 struct listening *listeners_find_key(struct supervised_pool *pool, const char *key);
@@ -24,6 +27,7 @@ struct listening_past {
 	uint32_t id;
 	int fd; /* consumed; -1: none needed */
 	int socket_type;
+	bool bound_only;
 	bool configured;
 	struct supervised_pool *pool; /* NULL: is no more */
 	struct address asked;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/backoff.h"
+#include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/spawn.h"
@@ -165,6 +166,7 @@ static void process_free(struct process *process)
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	ev_timer_stop(supervisor->loop, &process->end_timer);
 	close_unserved(process);
+	process_accept_deinit(process);
 	TAILQ_REMOVE(&supervisor->processes, process, entry);
 	if (process->channel >= 0)
 		close(process->channel);
@@ -223,7 +225,7 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	supervisor_check_end(supervisor);
 }
 
-static void send_signal(struct process *process, int number)
+void process_signal(struct process *process, int number)
 {
 	process->last_signal = number;
 	if (kill(-process->pid, number) < 0)
@@ -251,14 +253,14 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	}
 	log_warning("%s (pid %d) did not end in time: it is killed", process->name, (int)process->pid);
-	send_signal(process, SIGKILL);
+	process_signal(process, SIGKILL);
 }
 
 void process_end(struct process *process, double grace)
 {
 	if (process->last_signal == SIGKILL)
 		return;
-	send_signal(process, SIGTERM);
+	process_signal(process, SIGTERM);
 	arm_end_timer(process, grace);
 }
 
@@ -408,6 +410,7 @@ void process_is_ready(struct process *process)
 	process->ready_since = clock_now();
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
+	process_look_for_bypass(process);
 	if (is_incoming(process) && !process->last_signal)
 		roll_ready(process->slot);
 	if (holds_slot(process) && !process->draining)
@@ -433,6 +436,7 @@ static struct process *process_new(struct supervisor *supervisor, const char *po
 	if (asprintf(&process->name, "pool %s: worker %s", pool, slot) < 0)
 		process->name = NULL;
 	TAILQ_INIT(&process->servers);
+	process_accept_init(process);
 	ev_init(&process->child, on_exit_of_child);
 	process->child.data = process;
 	ev_init(&process->start_timer, on_start_timer);
@@ -451,6 +455,7 @@ static void start_start_timer(struct process *process)
 {
 	process->start_timer.repeat = (double)process->slot->pool->config->start_timeout / 1000;
 	ev_timer_again(process->supervisor->loop, &process->start_timer);
+	process_watch_for_bypass(process);
 }
 
 static void watch_child(struct process *process)
@@ -464,7 +469,8 @@ static struct process *launch(struct supervised_slot *slot)
 {
 	const struct pool_config *pool = slot->pool->config;
 	struct supervisor *supervisor = slot->pool->supervisor;
-	int type = pool->protocol == PROTOCOL_LIMPET ? SOCK_SEQPACKET : SOCK_STREAM;
+	bool datagrams = pool->protocol == PROTOCOL_LIMPET || pool->protocol == PROTOCOL_ACCEPT;
+	int type = datagrams ? SOCK_SEQPACKET : SOCK_STREAM;
 	struct spawn spawn = {.pool = pool, .slot = slot->name, .nofile = &supervisor->nofile};
 	struct process *process;
 	const char *what;
@@ -475,6 +481,8 @@ static struct process *launch(struct supervised_slot *slot)
 		log_error("pool %s: worker %s: cannot make its channel: %s", pool->name, slot->name, strerror(errno));
 		return NULL;
 	}
+	if (pool->protocol == PROTOCOL_ACCEPT && preload_name_front(ends[0]) < 0)
+		log_warning("pool %s: worker %s: its channel gets no name: %s", pool->name, slot->name, strerror(errno));
 	process = process_new(supervisor, slot->pool->name, slot->name, ends[0]);
 	if (!process) {
 		log_error("pool %s: worker %s: out of memory", pool->name, slot->name);
@@ -486,6 +494,7 @@ static struct process *launch(struct supervised_slot *slot)
 	process->flavour = pool->flavour;
 	process->drain_timeout = (double)pool->drain_timeout / 1000;
 	process->kill_timeout = (double)pool->kill_timeout / 1000;
+	process->drain_signal = pool->drain_signal;
 	process->id = ++supervisor->next_worker;
 	process->generation = ++slot->generation;
 	spawn.channel = ends[1];
@@ -549,6 +558,7 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	process->last_signal = past->last_signal;
 	process->drain_timeout = past->drain_timeout;
 	process->kill_timeout = past->kill_timeout;
+	process->drain_signal = past->drain_signal > 0 && past->drain_signal < NSIG ? past->drain_signal : SIGTERM;
 	if (slot && past->incoming)
 		slot->incoming = process;
 	else if (slot)

@@ -12,6 +12,14 @@ struct process_server {
 	char key[];
 };
 
+/* The front's end of a data socket (protocol accept), kept here for the next router. */
+struct process_kept {
+	TAILQ_ENTRY(process_kept) entry;
+	uint64_t number;
+	int fd;
+	char key[];
+};
+
 struct process {
 	TAILQ_ENTRY(process) entry;
 	struct supervisor *supervisor;
@@ -26,6 +34,10 @@ struct process {
 	pid_t pid;
 	int channel; /* the front's end; routers get copies */
 	TAILQ_HEAD(, process_server) servers;
+	TAILQ_HEAD(, process_kept) kept;
+	unsigned kept_count;
+	ev_timer bypass_timer;
+	char bypass[ADDRESS_TEXT_MAX]; /* where it listens by itself, past limpet; empty: nowhere known */
 	bool ready;
 	double ready_since;
 	bool leaving;         /* it ends by itself when its last connection does */
@@ -35,6 +47,7 @@ struct process {
 	int last_signal;      /* 0, SIGTERM or SIGKILL: what we sent */
 	double drain_timeout; /* seconds */
 	double kill_timeout;
+	int drain_signal;
 	ev_child child;
 	ev_timer start_timer; /* start_timeout: report */
 	ev_timer end_timer;   /* drain_timeout, then kill_timeout */
@@ -66,6 +79,7 @@ struct process_past {
 	int last_signal;
 	double drain_timeout;
 	double kill_timeout;
+	int drain_signal;
 	double end_in; /* seconds; negative: no end is near */
 };
 
@@ -107,6 +121,27 @@ void process_server_remove(struct process *process, struct process_server *serve
 
 /* Does any worker have a server on this listening? */
 bool process_any_serves(struct supervisor *supervisor, uint32_t listening);
+
+/* To its process group. */
+void process_signal(struct process *process, int number);
+
+/* ---- process_accept.c: of protocol accept ---- */
+
+void process_accept_init(struct process *process);
+void process_accept_deinit(struct process *process);
+
+/* Data sockets. process_keep() borrows the fd. */
+void process_keep(struct process *process, uint64_t number, const char *key, int fd);
+void process_drop(struct process *process, uint64_t number);
+
+/* It is to finish, and has taken all that it was sent: it is told by drain_signal. */
+void process_drained(struct process *process);
+
+/* Warns, once, of a worker that listens by itself: now, or from time to time until it is ready. Of other protocols: nothing. */
+void process_look_for_bypass(struct process *process);
+void process_watch_for_bypass(struct process *process);
+
+/* ---- */
 
 /* Stops the timers that would start workers. */
 void process_cancel_restarts(struct supervisor *supervisor);

@@ -126,12 +126,14 @@ static int run_router(struct supervisor *supervisor, int link, int succession, p
 
 /* ---- what the router tells ---- */
 
-static void answer_listen(struct supervisor *supervisor, struct process *process, const struct link_message *asked)
+static void answer_listen(
+    struct supervisor *supervisor, struct process *process, const struct link_message *asked, int own)
 {
 	struct listening *listening = NULL;
 	struct link_message answer;
 	struct supervised_pool *pool = process->slot ? process->slot->pool : pools_find(supervisor, process->pool_name);
-	bool known = pool && listeners_find_key(pool, asked->key);
+	const struct listening *before = pool ? listeners_find_key(pool, asked->key) : NULL;
+	bool known = before && !before->bound_only;
 	int fd = -1;
 
 	link_message_init(&answer, LINK_LISTEN_ANSWER);
@@ -140,7 +142,7 @@ static void answer_listen(struct supervisor *supervisor, struct process *process
 	answer.socket_type = asked->socket_type;
 	memcpy(answer.key, asked->key, sizeof(answer.key));
 	answer.error =
-	    pool && supervisor->state == SUPERVISOR_RUNNING ? listeners_ask(pool, asked, &listening) : ECANCELED;
+	    pool && supervisor->state == SUPERVISOR_RUNNING ? listeners_ask(pool, asked, own, &listening) : ECANCELED;
 	if (!answer.error && listening->socket_type != asked->socket_type)
 		answer.error = EINVAL;
 	if (!answer.error && process_server_add(process, asked->key, listening->id) < 0)
@@ -154,7 +156,7 @@ static void answer_listen(struct supervisor *supervisor, struct process *process
 		}
 		if (listening->socket_type == SOCK_DGRAM)
 			fd = listening->fd;
-		else if (listening->fd >= 0 && !known)
+		else if (listening->fd >= 0 && !known && !listening->bound_only)
 			router_tell_listener(supervisor, listening);
 	} else if (process->listens_refused++ < REFUSALS_LOGGED) {
 		char text[ADDRESS_TEXT_MAX];
@@ -178,6 +180,15 @@ void router_forget_listening(struct supervisor *supervisor, uint32_t id)
 	listeners_close(supervisor, listening);
 }
 
+/* A program of protocol accept says nothing before it ends: its socket is closed whether it has closed it, crashes, or ends. The
+ * next worker's clients are to wait for it. */
+static bool outlives_servers(struct supervisor *supervisor, const struct process *process, uint32_t id)
+{
+	const struct listening *listening = listeners_find(supervisor, id);
+
+	return process->protocol == PROTOCOL_ACCEPT && listening && !listening->bound_only;
+}
+
 /* The application closed a server. The socket goes with the last worker's; when a worker died it stays for the next. */
 static void unlisten(struct supervisor *supervisor, struct process *process, const char *key)
 {
@@ -187,6 +198,10 @@ static void unlisten(struct supervisor *supervisor, struct process *process, con
 	if (!server)
 		return;
 	id = server->listening;
+	if (outlives_servers(supervisor, process, id)) {
+		server->accepts = false;
+		return;
+	}
 	process_server_remove(process, server);
 	if (!process_any_serves(supervisor, id))
 		router_forget_listening(supervisor, id);
@@ -200,7 +215,7 @@ static void listens(struct process *process, const char *key)
 		server->accepts = true;
 }
 
-static void on_worker_message(struct supervisor *supervisor, const struct link_message *message)
+static void on_worker_message(struct supervisor *supervisor, const struct link_message *message, int fd)
 {
 	struct process *process = process_find(supervisor, message->worker);
 
@@ -208,13 +223,22 @@ static void on_worker_message(struct supervisor *supervisor, const struct link_m
 		return;
 	switch (message->type) {
 	case LINK_LISTEN:
-		answer_listen(supervisor, process, message);
+		answer_listen(supervisor, process, message, fd);
 		break;
 	case LINK_LISTENING:
 		listens(process, message->key);
 		break;
 	case LINK_UNLISTEN:
 		unlisten(supervisor, process, message->key);
+		break;
+	case LINK_KEEP:
+		process_keep(process, message->request, message->key, fd);
+		break;
+	case LINK_DROP:
+		process_drop(process, message->request);
+		break;
+	case LINK_DRAINED:
+		process_drained(process);
 		break;
 	case LINK_READY:
 		process_is_ready(process);
@@ -273,14 +297,14 @@ static void read_link(struct router_process *router, unsigned most)
 	int fd, result = 1;
 
 	for (unsigned i = 0; i < most && (result = link_receive(router->link, &message, &fd)) > 0; i++) {
-		if (fd >= 0)
-			close(fd); /* routers send none */
 		if (message.type == LINK_IDLE)
 			on_idle(router);
 		else if (message.type == LINK_HANDED_OVER)
 			on_handed_over(router);
 		else
-			on_worker_message(router->supervisor, &message);
+			on_worker_message(router->supervisor, &message, fd);
+		if (fd >= 0)
+			close(fd);
 		if (!router->link)
 			return;
 	}
@@ -362,6 +386,20 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 	router_send(supervisor, &message, type == LINK_WORKER_UP ? process->channel : -1);
 }
 
+static void replay_kept(struct supervisor *supervisor, const struct process *process)
+{
+	const struct process_kept *kept;
+	struct link_message message;
+
+	TAILQ_FOREACH (kept, &process->kept, entry) {
+		link_message_init(&message, LINK_KEPT);
+		message.worker = process->id;
+		message.request = kept->number;
+		memcpy(message.key, kept->key, strlen(kept->key));
+		router_send(supervisor, &message, kept->fd);
+	}
+}
+
 static void replay_worker(struct supervisor *supervisor, const struct process *process)
 {
 	const struct process_server *server;
@@ -380,6 +418,7 @@ static void replay_worker(struct supervisor *supervisor, const struct process *p
 		memcpy(message.key, server->key, strlen(server->key));
 		router_send(supervisor, &message, -1);
 	}
+	replay_kept(supervisor, process);
 	if (process->ready)
 		router_tell_worker(supervisor, LINK_READY_BEFORE, process);
 }
@@ -391,7 +430,7 @@ static void replay(struct supervisor *supervisor)
 	struct link_message message;
 
 	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
-		if (listening->fd >= 0 && listening->socket_type == SOCK_STREAM && listening->pool)
+		if (listening->fd >= 0 && listening->socket_type == SOCK_STREAM && listening->pool && !listening->bound_only)
 			router_tell_listener(supervisor, listening);
 	TAILQ_FOREACH (process, &supervisor->processes, entry)
 		replay_worker(supervisor, process);

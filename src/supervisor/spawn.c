@@ -14,8 +14,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "channel/accept_message.h"
+#include "supervisor/preload.h"
+
 #define CHANNEL_FD 3
 #define ERROR_FD 4
+
+/* The control socket of protocol accept: not among the first, which programs close, pass on or count on. */
+#define CONTROL_FD 192
 
 static const char *const steps[] = {
     "cannot set up the channel",
@@ -24,10 +30,20 @@ static const char *const steps[] = {
     "cannot change to its group",
     "cannot set its limits",
     "cannot set its environment",
+    "cannot find liblimpet-accept.so, which protocol accept preloads (is limpet installed completely?)",
     "cannot run its command",
 };
 
-enum step { STEP_CHANNEL, STEP_DIRECTORY, STEP_USER, STEP_GROUP, STEP_LIMITS, STEP_ENVIRONMENT, STEP_EXEC };
+enum step {
+	STEP_CHANNEL,
+	STEP_DIRECTORY,
+	STEP_USER,
+	STEP_GROUP,
+	STEP_LIMITS,
+	STEP_ENVIRONMENT,
+	STEP_PRELOAD,
+	STEP_EXEC,
+};
 
 struct failure {
 	int error;
@@ -44,8 +60,9 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The channel becomes fd 3 and the pipe for errors fd 4, which closes at exec; everything else is closed. */
-static int arrange_fds(int channel, int errors)
+/* The channel becomes fd 3 and the pipe for errors fd 4, which closes at exec; everything else is closed. A control socket moves
+ * on to a number of its own, if the limit of open files allows. Returns the channel's number or a negative errno. */
+static int arrange_fds(int channel, int errors, bool control)
 {
 	int null;
 
@@ -57,8 +74,14 @@ static int arrange_fds(int channel, int errors)
 	null = open("/dev/null", O_RDONLY);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		return -errno;
-	close_range(ERROR_FD + 1, ~0u, 0);
-	return 0;
+	if (!control || dup2(CHANNEL_FD, CONTROL_FD) < 0) {
+		close_range(ERROR_FD + 1, ~0u, 0);
+		return CHANNEL_FD;
+	}
+	close(CHANNEL_FD);
+	close_range(ERROR_FD + 1, CONTROL_FD - 1, 0);
+	close_range(CONTROL_FD + 1, ~0u, 0);
+	return CONTROL_FD;
 }
 
 static int set_number(const char *name, uint32_t value)
@@ -78,6 +101,7 @@ static int set_environment(const struct spawn *spawn)
 	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
 	unsetenv("NODE_UNIQUE_ID");
 	unsetenv("LIMPET_FD");
+	unsetenv(ACCEPT_ENVIRONMENT);
 	/* Between the service manager and limpet. */
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
@@ -89,7 +113,7 @@ static int set_environment(const struct spawn *spawn)
 	bad |= set_number("LIMPET_GENERATION", spawn->generation);
 	if (pool->protocol == PROTOCOL_LIMPET) {
 		bad |= set_number("LIMPET_FD", CHANNEL_FD);
-	} else {
+	} else if (pool->protocol != PROTOCOL_ACCEPT) {
 		bad |= set_number("NODE_CHANNEL_FD", CHANNEL_FD);
 		bad |= setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json", 1);
 		bad |= set_number("NODE_UNIQUE_ID", spawn->worker);
@@ -145,14 +169,15 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent) __att
 static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 {
 	const struct pool_config *pool = spawn->pool;
+	bool accepts = pool->protocol == PROTOCOL_ACCEPT;
 	const struct passwd *user = NULL;
-	int result;
+	int result, channel;
 
 	setpgid(0, 0);
 	reset_signals();
-	result = arrange_fds(spawn->channel, errors);
-	if (result < 0)
-		fail(STEP_CHANNEL, result);
+	channel = arrange_fds(spawn->channel, errors, accepts);
+	if (channel < 0)
+		fail(STEP_CHANNEL, channel);
 	if (pool->user && !(user = getpwnam(pool->user)))
 		fail(STEP_USER, ENOENT);
 	if ((user || pool->group) && (result = change_group(pool, user)) < 0)
@@ -167,6 +192,8 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 		fail(STEP_DIRECTORY, errno);
 	if (set_environment(spawn) < 0)
 		fail(STEP_ENVIRONMENT, ENOMEM);
+	if (accepts && (result = preload_set_environment(channel)) < 0)
+		fail(STEP_PRELOAD, result);
 	/* Behind setuid(), which clears it. The parent may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)

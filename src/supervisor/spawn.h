@@ -17,7 +17,8 @@ struct spawn {
 	const struct rlimit *nofile; /* where the pool sets no limit of open files; borrowed */
 };
 
-/* Starts the pool's command in a process group of its own, with the channel as fd 3, /dev/null as standard input, limpet's
+/* Starts the pool's command in a process group of its own, with the channel as fd 3 (protocol accept: 192 if
+ * it can be, out of the way of programs that expect the numbers from 3 on to be theirs), /dev/null as standard input, limpet's
  * standard output and error, and SIGTERM for the case that limpet itself dies.
  * Returns the pid, or a negative errno with *what set to the step that failed ("cannot run node", "cannot change to ..."),
  * static or borrowed from the config. Blocks until the exec. */

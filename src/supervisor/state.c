@@ -29,9 +29,9 @@ static json_t *make_listening(const struct listening *listening)
 {
 	char asked[ADDRESS_TEXT_MAX], address[ADDRESS_TEXT_MAX];
 
-	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?}", "id",
+	return json_pack("{s:I, s:s?, s:i, s:i, s:b, s:b, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?}", "id",
 	    (json_int_t)listening->id, "pool", listening->pool ? listening->pool->name : NULL, "fd", listening->fd, "type",
-	    listening->socket_type, "configured", listening->index != LINK_INDEX_WORKERS, "asked",
+	    listening->socket_type, "bound_only", listening->bound_only, "configured", listening->index != LINK_INDEX_WORKERS, "asked",
 	    address_format(&listening->asked, asked, sizeof(asked)), "address",
 	    address_format(&listening->address, address, sizeof(address)), "name", listening->name, "key", listening->key,
 	    "data", listening->data, "given", listening->given, "stored", listening->stored);
@@ -69,6 +69,17 @@ static json_t *make_servers(const struct process *process)
 	return servers;
 }
 
+static json_t *make_kept(const struct process *process)
+{
+	const struct process_kept *kept;
+	json_t *list = json_array();
+
+	TAILQ_FOREACH (kept, &process->kept, entry)
+		json_array_append_new(list,
+		    json_pack("{s:s, s:I, s:i}", "key", kept->key, "number", (json_int_t)kept->number, "fd", kept->fd));
+	return list;
+}
+
 static const char *place_of(const struct process *process)
 {
 	if (!process->slot)
@@ -81,15 +92,17 @@ static json_t *make_process(struct process *process)
 	double end_in = ev_is_active(&process->end_timer)
 			    ? ev_timer_remaining(process->supervisor->loop, &process->end_timer)
 			    : -1;
-	json_t *result = json_pack("{s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:b, s:f, s:b, s:b, s:i, s:f, s:f, s:f}",
+	json_t *result = json_pack("{s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:b, s:f, s:b, s:b, s:i, s:f, s:f, s:f, s:i}",
 	    "id", (json_int_t)process->id, "pool", process->pool_name, "slot", process->slot_name, "place",
 	    place_of(process), "generation", (json_int_t)process->generation, "pid", (int)process->pid, "fd",
 	    process->channel, "protocol", (int)process->protocol, "flavour", (int)process->flavour, "ready",
 	    process->ready, "ready_since", process->ready_since, "leaving", process->leaving, "draining",
 	    process->draining, "last_signal", process->last_signal, "drain_timeout", process->drain_timeout,
-	    "kill_timeout", process->kill_timeout, "end_in", end_in);
+	    "kill_timeout", process->kill_timeout, "end_in", end_in, "drain_signal",
+	    process->drain_signal);
 
-	if (result && json_object_set_new(result, "servers", make_servers(process)) < 0) {
+	if (result && (json_object_set_new(result, "servers", make_servers(process)) < 0 ||
+			  json_object_set_new(result, "kept", make_kept(process)) < 0)) {
 		json_decref(result);
 		return NULL;
 	}
@@ -186,9 +199,13 @@ static void each_fd_in(const json_t *list, void (*callback)(int fd))
 void state_each_fd(const json_t *state, void (*callback)(int fd))
 {
 	const json_t *fd = json_object_get(json_object_get(state, "router"), "fd");
+	const json_t *processes = json_object_get(state, "processes"), *process;
+	size_t i;
 
 	each_fd_in(json_object_get(state, "listenings"), callback);
-	each_fd_in(json_object_get(state, "processes"), callback);
+	each_fd_in(processes, callback);
+	json_array_foreach(processes, i, process)
+		each_fd_in(json_object_get(process, "kept"), callback);
 	each_fd_in(json_object_get(state, "inherited"), callback);
 	if (json_is_integer(fd))
 		callback((int)json_integer_value(fd));

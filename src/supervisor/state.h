@@ -3,12 +3,13 @@
  *
  *   {"version": 1, "link": LINK_VERSION, "control": {"fd": N}, "seed": "HEX", "started": SECONDS, "was_ready": BOOLEAN,
  *    "next_worker": N, "next_listening": N, "router": {"pid": N, "fd": N},
- *    "listenings": [{"id", "pool", "fd", "type", "configured", "asked", "address", "name", "key", "data", "given", "stored"}],
+ *    "listenings": [{"id", "pool", "fd", "type", "bound_only", "configured", "asked", "address", "name", "key", "data", "given", "stored"}],
  *    "inherited": [{"fd", "name"}], "told_ready": BOOLEAN,
  *    "slots": [{"pool", "slot", "generation", "failures", "restarts", "handed_off", "acknowledged", "stats"}],
  *    "processes": [{"id", "pool", "slot", "place": "process"|"incoming"|"retired", "generation", "pid", "fd", "protocol", "flavour",
  *                   "ready", "ready_since", "leaving", "draining", "last_signal", "drain_timeout", "kill_timeout", "end_in",
- *                   "servers": [{"key", "listening", "accepts"}]}],
+ *                   "drain_signal",
+ *                   "servers": [{"key", "listening", "accepts"}], "kept": [{"key", "number", "fd"}]}],
  *    "stats": FD, "counters": {NAME: N}}
  *
  * Counters live in the memory behind "stats", which a running router goes on writing to; a binary with other counters takes the

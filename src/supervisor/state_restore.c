@@ -167,6 +167,7 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 		struct listening_past past = {.id = (uint32_t)integer(item, "id"),
 		    .fd = socket_of(item),
 		    .socket_type = (int)integer(item, "type"),
+		    .bound_only = boolean(item, "bound_only"),
 		    .configured = boolean(item, "configured"),
 		    .pool = pool ? pools_find(supervisor, pool) : NULL,
 		    .name = string(item, "name"),
@@ -181,6 +182,24 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 			address_parse(&past.address, address, NULL);
 		if (listeners_adopt(supervisor, &past) < 0)
 			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int restore_kept(struct process *process, const json_t *item)
+{
+	const json_t *kept;
+	size_t i;
+
+	json_array_foreach(json_object_get(item, "kept"), i, kept)
+	{
+		const char *key = string(kept, "key");
+		int fd = socket_of(kept);
+
+		if (!key || strlen(key) > CHANNEL_KEY_MAX || fd < 0)
+			return -EPROTO;
+		process_keep(process, (uint64_t)integer(kept, "number"), key, fd);
+		close(fd);
 	}
 	return 0;
 }
@@ -221,6 +240,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	    .last_signal = (int)integer(item, "last_signal"),
 	    .drain_timeout = number(item, "drain_timeout"),
 	    .kill_timeout = number(item, "kill_timeout"),
+	    .drain_signal = (int)integer(item, "drain_signal"),
 	    .end_in = number(item, "end_in")};
 	const json_t *server;
 	struct process *process;
@@ -241,7 +261,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 			return -ENOMEM;
 		process_server_find(process, key)->accepts = boolean(server, "accepts");
 	}
-	return 0;
+	return restore_kept(process, item);
 }
 
 static int restore_processes(struct supervisor *supervisor, const json_t *state)

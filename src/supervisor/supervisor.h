@@ -37,6 +37,7 @@ struct listening {
 	struct supervised_pool *pool;
 	int fd;               /* -1: none needed */
 	int socket_type;      /* SOCK_STREAM or SOCK_DGRAM */
+	bool bound_only;      /* no program listens on it yet: the router does not know it */
 	uint32_t index;       /* in config->listeners, or LINK_INDEX_WORKERS */
 	struct address address; /* where it really is */
 	struct address asked;   /* as configured */

@@ -8,7 +8,9 @@ def test_close_and_listen_again(limpet, app):
     slots = front.wait_ready(2)
     opened = {}
     for number in range(40):
-        answer = get(front.address, "/again", source=f"127.0.0.{number % 20 + 1}").json()
+        response = get(front.address, "/again", source=f"127.0.0.{number % 20 + 1}")
+        assert response.status == 200, (number, response.body, front.status())
+        answer = response.json()
         assert answer["pid"] in slots.values()
         opened[answer["pid"]] = answer["opened"]
     assert min(opened.values()) > 1, opened

@@ -91,6 +91,16 @@ def check_serves(limpet, place, command):
     check_sticky(front, source, workers)
 
 
+def check_program(limpet, place, command):
+    words = shlex.split(command.replace("8000", "0"))[1:]
+    front = limpet(arguments=words, cwd=place)
+    front.wait_ready(4)
+    for number in range(30):
+        assert get(front.address, cookie=f"sid={number}").status == 200
+    slots = json.loads(front.ctl("-j", "status"))["pools"]["default"]["slots"]
+    assert sum(slot["acknowledged"] for slot in slots) == 30 and all(slot["acknowledged"] for slot in slots)
+
+
 def check_curl(limpet, place, command):
     front = limpet(["node", "server.js"], workers=2, cwd=place)
     front.wait_ready(2)
@@ -233,6 +243,7 @@ def check_manual(_, __, command):
 
 
 CHECKS = {
+    "limpet -n 4 -s cookie:sid -- python3 -m http.server 8000": check_program,
     "sh config/demo": check_demo,
     "sh tests/run": check_script,
     "sh config/packages build": check_packages,

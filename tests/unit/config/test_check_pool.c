@@ -1,34 +1,6 @@
 #include "loading.h"
 
 static const struct bad_text bad[] = {
-    {"{\"pools\":{\"p\":{\"command\":[\"npm\",\"x\"]}}}",
-        "1:26: pools.p.command: cannot tell how \"npm\" takes connections; say it: \"protocol\": "
-        "\"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" (other workers are not supported "
-        "yet)"},
-    {"{\"pools\":{\"p\":{\"command\":[\"npx\",\"x\"]}}}",
-        "1:26: pools.p.command: cannot tell how \"npx\" takes connections; say it: \"protocol\": "
-        "\"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" (other workers are not supported "
-        "yet)"},
-    {"{\"pools\":{\"p\":{\"command\":[\"bun\",\"x\"]}}}",
-        "1:26: pools.p.command: cannot tell how \"bun\" takes connections; say it: \"protocol\": "
-        "\"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" (other workers are not supported "
-        "yet)"},
-    {"{\"pools\":{\"p\":{\"command\":[\"python3\",\"x\"]}}}",
-        "1:26: pools.p.command: cannot tell how \"python3\" takes connections; say it: \"protocol\": "
-        "\"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" (other workers are not supported "
-        "yet)"},
-    {"{\"pools\":{\"p\":{\"command\":[\"env\",\"x\"]}}}",
-        "1:26: pools.p.command: cannot tell how \"env\" takes connections; say it: \"protocol\": "
-        "\"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" (other workers are not supported "
-        "yet)"},
-    {"{\"pools\":{\"p\":{\"command\":[\"/usr/bin/nodemon\",\"x\"]}}}",
-        "1:26: pools.p.command: cannot tell how \"/usr/bin/nodemon\" takes connections; say it: "
-        "\"protocol\": \"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" (other workers are "
-        "not supported yet)"},
-    {"{\"pools\":{\"p\":{\"command\":[\"/usr/bin/node/\",\"x\"]}}}",
-        "1:26: pools.p.command: cannot tell how \"/usr/bin/node/\" takes connections; say it: \"protocol\": "
-        "\"node-cluster\" if it starts Node.js, \"node-ipc\" or \"limpet\" (other workers are not supported "
-        "yet)"},
     {"{\"pools\":{\"p\":{\"command\":[\"node\"]}}}",
         "1:26: pools.p.command: node needs a script: Node's cluster workers take their server from a file, "
         "as in \"node server.js\""},
@@ -50,10 +22,10 @@ static const struct bad_text bad[] = {
     {"{\"pools\":{\"p\":{\"command\":[\"node\",\"-e\"]}}}",
         "1:26: pools.p.command: node needs a script: Node's cluster workers take their server from a file, "
         "as in \"node server.js\""},
-    {"{\"pools\":{\"p\":{\"command\":[\"npm\"],\n\"protocol\": \"accept\"}}}",
-        "2:13: pools.p.protocol: \"accept\" is none of node-cluster, node-ipc, limpet"},
+    {"{\"pools\":{\"p\":{\"command\":[\"npm\"],\n\"protocol\": \"tcp\"}}}",
+        "2:13: pools.p.protocol: \"tcp\" is none of node-cluster, node-ipc, limpet, accept"},
     {"{\"pools\":{\"p\":{\"command\":[\"npm\"],\n\"protocol\": \"node_cluster\"}}}",
-        "2:13: pools.p.protocol: \"node_cluster\" is none of node-cluster, node-ipc, limpet; did you mean "
+        "2:13: pools.p.protocol: \"node_cluster\" is none of node-cluster, node-ipc, limpet, accept; did you mean "
         "\"node-cluster\"?"},
     {"{\"pools\":{\"p\":{\"command\":[\"npm\"],\n\"protocol\": 1}}}",
         "2:13: pools.p.protocol: must be a string, not a number"},
@@ -117,6 +89,10 @@ static void test_good(void **state)
 	        PROTOCOL_NODE_CLUSTER, FLAVOUR_NONE},
 	    {"{\"pools\":{\"p\":{\"command\":[\"./node\",\"-e\",\"x()\",\"a\"]}}}", PROTOCOL_NODE_CLUSTER,
 	        FLAVOUR_NONE},
+	    {"{\"pools\":{\"p\":{\"command\":[\"npm\",\"x\"]}}}", PROTOCOL_ACCEPT, FLAVOUR_NONE},
+	    {"{\"pools\":{\"p\":{\"command\":[\"python3\",\"x\"]}}}", PROTOCOL_ACCEPT, FLAVOUR_NONE},
+	    {"{\"pools\":{\"p\":{\"command\":[\"/usr/bin/nodemon\"]}}}", PROTOCOL_ACCEPT, FLAVOUR_NONE},
+	    {"{\"pools\":{\"p\":{\"command\":[\"node\",\"a.js\"],\"protocol\":\"accept\"}}}", PROTOCOL_ACCEPT, FLAVOUR_NONE},
 	    {"{\"pools\":{\"p\":{\"command\":[\"npm\",\"start\"],\"protocol\":\"node-cluster\"}}}",
 	        PROTOCOL_NODE_CLUSTER, FLAVOUR_NONE},
 	    {"{\"pools\":{\"p\":{\"command\":[\"env\",\"A=b\",\"node\"],\"protocol\":\"node-cluster\"}}}",

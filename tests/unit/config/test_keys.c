@@ -1,5 +1,7 @@
 #include "loading.h"
 
+#include <signal.h>
+
 #include "config/units.h"
 
 static uint64_t fallback_number(const struct key *key)
@@ -59,6 +61,7 @@ static void test_defaults(void **state)
 	keys_set_defaults(KEYS_POOL, &pool);
 	assert_int_equal(pool.start_timeout, 30000);
 	assert_int_equal(pool.drain_timeout, 300000);
+	assert_int_equal(pool.drain_signal, SIGTERM);
 	assert_int_equal(pool.kill_timeout, 10000);
 	assert_int_equal(pool.stuck_timeout, 10000);
 	assert_int_equal(pool.stuck_action, STUCK_WAIT);
@@ -87,6 +90,7 @@ static void test_names(void **state)
 	assert_string_equal(protocol_name(PROTOCOL_NODE_CLUSTER), "node-cluster");
 	assert_string_equal(protocol_name(PROTOCOL_NODE_IPC), "node-ipc");
 	assert_string_equal(protocol_name(PROTOCOL_LIMPET), "limpet");
+	assert_string_equal(protocol_name(PROTOCOL_ACCEPT), "accept");
 	assert_string_equal(flavour_name(FLAVOUR_STICKY_SESSION), "sticky-session");
 	assert_string_equal(flavour_name(FLAVOUR_STICKY_CLUSTER), "sticky-cluster");
 	assert_string_equal(flavour_name(FLAVOUR_STICKY_SESSION_CONNECTION), "sticky-session:connection");

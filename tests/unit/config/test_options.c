@@ -97,7 +97,7 @@ static const struct bad_options bad[] = {
     {.workers = "four", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
     {.workers = "-1", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
     {.workers = "", .messages = "limpet: -n: must be a whole number, 1 to 1024, or \"auto\"\n"},
-    {.protocol = "accept", .messages = "limpet: -p: \"accept\" is none of node-cluster, node-ipc, limpet\n"},
+    {.protocol = "tcp", .messages = "limpet: -p: \"tcp\" is none of node-cluster, node-ipc, limpet, accept\n"},
     {.protocol = "socket.io",
         .listeners = LIST("80"),
         .messages = "limpet: -p: \"socket.io\" is a flavour of node-ipc; did you mean "
@@ -121,10 +121,6 @@ static const struct bad_options bad[] = {
     {.protocol = "limpet",
         .messages = "limpet: workers of protocol limpet do not say where to listen; give an "
                     "address: -l ADDRESS:PORT\n"},
-    {.program = "npm",
-        .messages = "limpet: command: cannot tell how \"npm\" takes connections; say it: -p node-cluster "
-                    "if it starts Node.js, -p node-ipc:FLAVOUR or -p limpet (other workers are not "
-                    "supported yet)\n"},
     {.program = "node",
         .messages = "limpet: command: node needs a script: Node's cluster workers take their server "
                     "from a file, as in \"node server.js\"\n"},

@@ -83,7 +83,7 @@ static const char everything[] =
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
     "\"umask\":\"0027\",\"limits\":{\"nofile\":1024,\"processes\":\"unlimited\",\"memory\":\"1g\","
     "\"core\":\"0\"},"
-    "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\",\"stuck_action\":\"restart\","
+    "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"drain_signal\":\"QUIT\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\",\"stuck_action\":\"restart\","
     "\"surge\":2,\"max_retired\":8,\"on_down\":\"reject\",\"hold\":\"0s\","
     "\"window\":2,\"queue\":0}}}";
 

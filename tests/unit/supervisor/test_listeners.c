@@ -41,11 +41,11 @@ static void opens_what_workers_ask_for(void **state)
 
 		ask_for(&asked, good[i].address);
 		asked.socket_type = good[i].type;
-		assert_int_equal(listeners_ask(&pool, &asked, &listening), 0);
+		assert_int_equal(listeners_ask(&pool, &asked, -1, &listening), 0);
 		assert_int_equal(
 		    getsockopt(listening->fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}), 0);
 		assert_int_equal(type, good[i].type);
-		assert_int_equal(listeners_ask(&pool, &asked, &again), 0);
+		assert_int_equal(listeners_ask(&pool, &asked, -1, &again), 0);
 		assert_ptr_equal(again, listening); /* the same key: the same socket */
 		listeners_close(&supervisor, listening);
 	}
@@ -89,7 +89,7 @@ static void refuses_what_no_worker_asks_for(void **state)
 			asked.address.length = sizeof(struct sockaddr_un) + 1;
 			break;
 		}
-		if (listeners_ask(&pool, &asked, &listening) != EINVAL)
+		if (listeners_ask(&pool, &asked, -1, &listening) != EINVAL)
 			fail_msg("request %d is not refused", i);
 	}
 	assert_true(TAILQ_EMPTY(&supervisor.listenings));
@@ -106,7 +106,7 @@ static void a_pool_has_a_most_of_them(void **state)
 	while (result == 0 && count < 100000) {
 		ask_for(&asked, "127.0.0.1:80");
 		snprintf(asked.key, sizeof(asked.key), "key %d", count++);
-		result = listeners_ask(&pool, &asked, &listening);
+		result = listeners_ask(&pool, &asked, -1, &listening);
 	}
 	assert_int_equal(result, EMFILE);
 	listeners_close_all(&supervisor);

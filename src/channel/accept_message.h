@@ -1,0 +1,70 @@
+/* Protocol accept: what a program's preloaded library (src/worker/accept/) and the front (accept.c) tell each
+ * other. Both include this file, and nothing else of one another.
+ *
+ * Every message is one struct accept_message, a datagram of exactly its size, at most one fd with it. Both
+ * ends run on one machine: integers are in its own order, addresses are struct sockaddr_in and sockaddr_in6.
+ *
+ * A worker has one control socket (SEQPACKET), inherited and shared by all its processes: only OPEN goes over
+ * it, and nobody answers there. Each listening socket of the program is the one end of a SEQPACKET pair of
+ * its own, a data socket, whose other end came with OPEN. Whoever inherits the listening socket shares its
+ * data socket: an answer may be read by another process than the one that asked, but what it says is true for
+ * both.
+ *
+ *   worker                                        front
+ *   OPEN + far end of the pair   (control)
+ *   BIND address, flags + the program's socket
+ *                                                 ANSWER error, address where it really is
+ *   LISTEN backlog
+ *                                                 ANSWER error
+ *   LISTENING
+ *                                                 CONNECTION number, client + its socket
+ *   TAKEN number                 the program has it
+ *   REFUSED number               it has not, and no byte was read
+ *
+ * The end of the data socket: no process of the worker has the listening socket any more.
+ */
+#ifndef LIMPET_CHANNEL_ACCEPT_MESSAGE_H
+#define LIMPET_CHANNEL_ACCEPT_MESSAGE_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+#define ACCEPT_VERSION 1
+
+/* The environment variable that says where the control socket is: its number, a colon, and the abstract name
+ * of the front's end, in hexadecimal digits without the leading zero byte. */
+#define ACCEPT_ENVIRONMENT "LIMPET_ACCEPT"
+
+enum accept_type {
+	ACCEPT_OPEN = 1,
+	ACCEPT_BIND,
+	ACCEPT_LISTEN,
+	ACCEPT_LISTENING,
+	ACCEPT_TAKEN,
+	ACCEPT_REFUSED,
+	ACCEPT_ANSWER,
+	ACCEPT_CONNECTION,
+};
+
+enum {
+	ACCEPT_BOUND = 1,     /* BIND: the program has bound it itself, to a port of the kernel's choice */
+	ACCEPT_IPV6_ONLY = 2, /* BIND */
+};
+
+union accept_address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+struct accept_message {
+	uint32_t type;
+	uint32_t number;         /* CONNECTION, TAKEN, REFUSED: which; OPEN: ACCEPT_VERSION */
+	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog */
+	uint32_t flags;          /* BIND */
+	uint32_t process;        /* TAKEN, REFUSED: the pid that it had it, in the program's own namespace */
+	uint32_t address_length; /* BIND, ANSWER, CONNECTION; 0: none */
+	union accept_address address;
+};
+
+#endif

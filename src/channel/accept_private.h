@@ -1,0 +1,74 @@
+/* What accept.c and accept_servers.c share: the servers of one worker of protocol accept. */
+#ifndef LIMPET_CHANNEL_ACCEPT_PRIVATE_H
+#define LIMPET_CHANNEL_ACCEPT_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include "channel/channel_private.h"
+
+/* A server is one listening socket of the program: the front's end of its data socket. */
+enum server_state {
+	SERVER_OPEN,    /* nothing asked yet */
+	SERVER_BINDING, /* the owner was asked */
+	SERVER_BOUND,
+	SERVER_ASKING,  /* the owner was asked whether it may listen */
+	SERVER_GRANTED, /* it may; the program does not know yet */
+	SERVER_LISTENING,
+	SERVER_STATES,
+};
+
+struct accept_server {
+	TAILQ_ENTRY(accept_server) entry;
+	uint64_t id;
+	int fd;
+	enum server_state state;
+	uint32_t asking; /* answers owed while SERVER_ASKING: processes that share the socket ask together */
+	bool full;       /* took no more when last tried */
+	struct address address;
+	bool ipv6_only;
+	uint32_t *sent; /* hand-offs not answered, oldest first */
+	uint32_t sent_count, sent_room;
+	char key[ADDRESS_TEXT_MAX];
+};
+
+struct acceptor {
+	int epoll;
+	TAILQ_HEAD(, accept_server) servers;
+	unsigned servers_count;
+	uint64_t last_id;
+	uint32_t any_ports; /* binds to port 0 so far: the n-th of every worker is the same server */
+	bool control_ended;
+};
+
+/* The state of channels, for both files. */
+int accept_start(struct channel *channel, unsigned window);
+void accept_stop(struct channel *channel);
+int accept_keep(struct channel *channel, const char *key, uint64_t number, int fd);
+void accept_save(const struct channel *channel, struct image_writer *image);
+void accept_restore(struct channel *channel, unsigned window, struct image_reader *image);
+
+/* NULL if there is none. */
+struct accept_server *accept_find(const struct acceptor *acceptor, uint64_t id);
+
+/* One that takes connections; the one with the fewest under way, as processes may have a socket each for one
+ * address. */
+struct accept_server *accept_find_listening(const struct acceptor *acceptor, const char *key);
+bool accept_has_key(const struct acceptor *acceptor, const char *key);
+
+/* fd: consumed, also on failure. 0, -ENOMEM, -EINVAL (there are too many), or an errno of epoll_ctl(). result
+ * may be NULL. */
+int accept_server_new(struct acceptor *acceptor, uint64_t id, int fd, struct accept_server **result);
+void accept_server_free(struct acceptor *acceptor, struct accept_server *server);
+
+/* epoll_ctl(). 0 or a negative errno. */
+int accept_watch(const struct acceptor *acceptor, int operation, int fd, uint32_t events, uint64_t id);
+
+/* Hand-offs that a server has got and not answered. */
+int accept_note_sent(struct accept_server *server, uint32_t number);
+bool accept_forget_sent(struct accept_server *server, uint32_t number);
+
+/* An option of SOL_SOCKET; -1: none. */
+int accept_socket_option(int fd, int name);
+bool accept_is_data_socket(int fd);
+
+#endif

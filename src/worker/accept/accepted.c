@@ -1,0 +1,97 @@
+/* accept(): a connection comes as a datagram with its socket. It is acknowledged before the program sees it:
+ * a program that was killed without an acknowledgement has never read a byte, and limpet gives the connection
+ * to another. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/accept/shim.h"
+
+/* The front reads acknowledgements at once, unless it is being replaced. */
+#define ACKNOWLEDGE_MILLISECONDS 1000
+
+static void acknowledge(int fd, enum accept_type type, uint32_t number)
+{
+	struct accept_message message = {.type = type, .number = number, .process = (uint32_t)getpid()};
+	struct pollfd writable = {.fd = fd, .events = POLLOUT};
+	int tries = 2;
+
+	while (send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN || --tries == 0 || poll(&writable, 1, ACKNOWLEDGE_MILLISECONDS) <= 0)
+			return;
+	}
+}
+
+/* Receives one datagram. Its length as recvmsg() returns it; *received is the fd that came, -1: none. */
+static ssize_t receive(int fd, struct accept_message *message, int flags, int *received)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = message, .iov_len = sizeof(*message)};
+	struct msghdr header = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.space,
+	    .msg_controllen = sizeof(control.space)};
+	struct cmsghdr *first;
+	ssize_t length = recvmsg(fd, &header, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
+
+	*received = -1;
+	if (length < 0)
+		return length;
+	first = CMSG_FIRSTHDR(&header);
+	if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_RIGHTS &&
+	    first->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(received, CMSG_DATA(first), sizeof(int));
+	return length;
+}
+
+/* The peer's address as accept() gives it, also of a client that has gone already. */
+static void tell_peer(
+    int fd, const struct accept_message *message, struct sockaddr *address, socklen_t *length)
+{
+	if (!address || !length)
+		return;
+	if (real()->getpeername(fd, address, length) < 0)
+		copy_address(&message->address, message->address_length, address, length);
+}
+
+int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	for (;;) {
+		struct accept_message message;
+		int connection, before = errno;
+		ssize_t received = receive(fd, &message, flags, &connection);
+
+		if (received < 0)
+			return -1;
+		if (received == 0) {
+			errno = EINVAL; /* as after shutdown() of a listening socket */
+			return -1;
+		}
+		if (received != sizeof(message) || message.type != ACCEPT_CONNECTION) {
+			if (connection >= 0)
+				real()->close(connection);
+			continue;
+		}
+		/* The kernel had no free fd for it and has dropped its copy. The front has another. */
+		if (connection < 0) {
+			acknowledge(fd, ACCEPT_REFUSED, message.number);
+			errno = EMFILE;
+			return -1;
+		}
+		acknowledge(fd, ACCEPT_TAKEN, message.number);
+		/* The open file came blocking, as accept() makes them. */
+		if (flags & SOCK_NONBLOCK)
+			fcntl(connection, F_SETFL, O_RDWR | O_NONBLOCK);
+		swapped_forget(connection);
+		tell_peer(connection, &message, address, length);
+		errno = before;
+		return connection;
+	}
+}

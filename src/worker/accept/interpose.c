@@ -1,0 +1,176 @@
+/* The functions of the C library that stand before the real ones: each asks whether it concerns us, and else
+ * does what it always did. The only file with symbols that a program sees. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "worker/accept/shim.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+
+EXPORTED int bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int result;
+
+	return listening_bind(fd, address, length, &result) ? result : real()->bind(fd, address, length);
+}
+
+EXPORTED int listen(int fd, int backlog)
+{
+	int result;
+
+	return listening_listen(fd, backlog, &result) ? result : real()->listen(fd, backlog);
+}
+
+EXPORTED int connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int result;
+
+	return listening_connect(fd, address, length, &result) ? result
+	                                                       : real()->connect(fd, address, length);
+}
+
+/* A swapped socket that this process has not seen before fails as no TCP socket would. */
+static bool may_be_swapped(int fd, int result)
+{
+	if (result >= 0 || (errno != EINVAL && errno != EOPNOTSUPP && errno != ENOPROTOOPT) ||
+	    !swapped_is(fd, NULL))
+		return false;
+	swapped_remember(fd);
+	return true;
+}
+
+EXPORTED int accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+	int result;
+
+	if (swapped_known(fd))
+		return accepted_take(fd, address, length, 0);
+	result = real()->accept(fd, address, length);
+	return may_be_swapped(fd, result) ? accepted_take(fd, address, length, 0) : result;
+}
+
+EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	int result;
+
+	if (swapped_known(fd))
+		return accepted_take(fd, address, length, flags);
+	result = real()->accept4(fd, address, length, flags);
+	return may_be_swapped(fd, result) ? accepted_take(fd, address, length, flags) : result;
+}
+
+EXPORTED int getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct swapped info;
+	socklen_t room = length ? *length : 0;
+	int result = real()->getsockname(fd, address, length);
+
+	if (result == 0 && address && room >= sizeof(address->sa_family) && address->sa_family == AF_UNIX &&
+	    swapped_is(fd, &info)) {
+		*length = room;
+		return faked_sockname(&info, address, length);
+	}
+	return result;
+}
+
+EXPORTED int getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+	socklen_t room = length ? *length : 0;
+	int result = real()->getpeername(fd, address, length);
+
+	if (result == 0 && address && room >= sizeof(address->sa_family) && address->sa_family == AF_UNIX &&
+	    swapped_is(fd, NULL)) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	return result;
+}
+
+EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	int result;
+
+	if (faked_getsockopt(fd, level, name, value, length, &result))
+		return result;
+	return real()->getsockopt(fd, level, name, value, length);
+}
+
+EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	int result;
+
+	if (faked_setsockopt(fd, level, name, value, length, &result))
+		return result;
+	result = real()->setsockopt(fd, level, name, value, length);
+	if (may_be_swapped(fd, result) && faked_setsockopt(fd, level, name, value, length, &result))
+		return result;
+	return result;
+}
+
+/* ---- the control socket stays open, also over the loops that close all that a program does not know ---- */
+
+EXPORTED int close(int fd)
+{
+	if (control_is(fd) && control_fd() >= 0)
+		return 0;
+	swapped_forget(fd);
+	return real()->close(fd);
+}
+
+/* All but the control socket. */
+static int close_around(unsigned first, unsigned last, int flags)
+{
+	unsigned control = (unsigned)control_fd();
+	int result = 0;
+
+	if (first < control)
+		result = real()->close_range(first, control - 1, flags);
+	if (result == 0 && control < last)
+		result = real()->close_range(control + 1, last, flags);
+	return result;
+}
+
+static bool holds_control(unsigned first, unsigned last)
+{
+	int control = control_fd();
+
+	return control >= 0 && (unsigned)control >= first && (unsigned)control <= last;
+}
+
+EXPORTED int close_range(unsigned first, unsigned last, int flags)
+{
+	return holds_control(first, last) ? close_around(first, last, flags)
+	                                  : real()->close_range(first, last, flags);
+}
+
+EXPORTED void closefrom(int first)
+{
+	unsigned from = first < 0 ? 0 : (unsigned)first;
+
+	if (holds_control(from, UINT_MAX))
+		close_around(from, UINT_MAX, 0);
+	else
+		real()->closefrom(first);
+}
+
+EXPORTED int dup2(int from, int to)
+{
+	if (control_is(to) && from != to && control_fd() >= 0) {
+		errno = EBUSY;
+		return -1;
+	}
+	swapped_forget(to);
+	return real()->dup2(from, to);
+}
+
+EXPORTED int dup3(int from, int to, int flags)
+{
+	if (control_is(to) && from != to && control_fd() >= 0) {
+		errno = EBUSY;
+		return -1;
+	}
+	swapped_forget(to);
+	return real()->dup3(from, to, flags);
+}

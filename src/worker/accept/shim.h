@@ -1,0 +1,135 @@
+/* The inside of liblimpet-accept.so, which is preloaded into unmodified programs: their TCP sockets that
+ * listen are swapped for data sockets, over which limpet passes the connections that it has pinned to this
+ * worker. channel/accept_message.h is what is spoken.
+ *
+ * What a swapped socket is, is written on it in the kernel: a name that says so and holds the address, and a
+ * mark for "listening". So fds may be duplicated, inherited and passed without anyone here knowing; the
+ * tables of a process only save time or hold what can be done without.
+ *
+ * Nothing here may disturb a program: it works as without limpet when there is no control socket, and errno
+ * is set only as the call that was replaced would set it.
+ */
+#ifndef LIMPET_WORKER_ACCEPT_SHIM_H
+#define LIMPET_WORKER_ACCEPT_SHIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "channel/accept_message.h"
+
+/* ---- real.c: the functions that interpose.c stands before ---- */
+
+struct real {
+	int (*bind)(int, const struct sockaddr *, socklen_t);
+	int (*listen)(int, int);
+	int (*connect)(int, const struct sockaddr *, socklen_t);
+	int (*accept)(int, struct sockaddr *, socklen_t *);
+	int (*accept4)(int, struct sockaddr *, socklen_t *, int);
+	int (*getsockname)(int, struct sockaddr *, socklen_t *);
+	int (*getpeername)(int, struct sockaddr *, socklen_t *);
+	int (*getsockopt)(int, int, int, void *, socklen_t *);
+	int (*setsockopt)(int, int, int, const void *, socklen_t);
+	int (*close)(int);
+	int (*close_range)(unsigned, unsigned, int);
+	void (*closefrom)(int);
+	int (*dup2)(int, int);
+	int (*dup3)(int, int, int);
+};
+
+/* Looked up once. */
+const struct real *real(void);
+
+/* ---- control.c: the socket over which the front gets the far ends of data sockets ---- */
+
+/* The number of the control socket; -1: there is none, the program is on its own. */
+int control_fd(void);
+
+/* Is it a number that the program must not close? Does not look at the socket: to be called from close(). */
+bool control_is(int fd);
+
+/* Sends the far end of a pair (borrowed). 0 or a negative errno. */
+int control_open(int far);
+
+/* ---- swapped.c: what a swapped socket says of itself ---- */
+
+struct swapped {
+	union accept_address address;
+	socklen_t length;
+	bool ipv6_only;
+};
+
+/* Is fd a swapped socket? info may be NULL. Leaves errno as it is. */
+bool swapped_is(int fd, struct swapped *info);
+
+/* The same, but remembers: cheap for fds that were never swapped; a fd that came to this process unseen is
+ * not known. */
+bool swapped_known(int fd);
+void swapped_forget(int fd);
+void swapped_remember(int fd);
+
+/* Writes the name onto a near end. 0 or a negative errno. */
+int swapped_name(int near, const struct swapped *info);
+
+/* The mark: a process has made it listen, and the front may send. */
+bool swapped_listens(int fd);
+void swapped_set_listens(int fd);
+
+/* ---- kept.c: the program's own socket, until it listens, and the far end, so that the front's end is no end
+ * of file ---- */
+
+/* Both fds are consumed. Without room they are closed, which loses little. */
+void kept_add(int near, int own, int far);
+
+/* The program's own socket behind a swapped one; -1: none (any more). Borrowed. */
+int kept_own(int near);
+
+/* Closes the program's own socket: it is the front's now. */
+void kept_drop_own(int near);
+
+/* Forgets all of it: the socket is swapped back. */
+void kept_drop(int near);
+
+/* ---- registered.c: the epoll sets that hold a socket ---- */
+
+#define REGISTERED_MAX 8
+
+struct registered {
+	size_t count;
+	struct {
+		int set;
+		struct epoll_event event;
+	} in[REGISTERED_MAX];
+};
+
+/* Takes fd out of the sets that it is in, and puts what has its number now into the same. */
+void registered_take_out(int fd, struct registered *registered);
+void registered_put_back(int fd, struct registered *registered);
+
+/* ---- listening.c ---- */
+
+/* bind(), listen() and connect() of a socket that may concern us. False: it does not, the real function is to
+ * be called; else *result is what the function returns, errno set. */
+bool listening_bind(int fd, const struct sockaddr *address, socklen_t length, int *result);
+bool listening_listen(int fd, int backlog, int *result);
+bool listening_connect(int fd, const struct sockaddr *address, socklen_t length, int *result);
+
+/* ---- accepted.c ---- */
+
+/* accept4() of a swapped socket. */
+int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+/* ---- faked.c: what a swapped socket answers in place of the TCP socket ---- */
+
+/* As getsockname(), from what the name holds. */
+int faked_sockname(const struct swapped *info, struct sockaddr *address, socklen_t *length);
+
+/* True: *result is what getsockopt() or setsockopt() returns. */
+bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *length, int *result);
+bool faked_setsockopt(int fd, int level, int name, const void *value, socklen_t length, int *result);
+
+/* Copies an address out as the kernel does: cut to what there is room for, the length as it would be. */
+void copy_address(const void *from, socklen_t from_length, struct sockaddr *address, socklen_t *length);
+
+#endif
