@@ -115,9 +115,23 @@ static bool is_clean(const char *bytes, size_t length)
 	return true;
 }
 
+/* A lenient http-parser takes any bytes for the ones between "HTTP" and the version's digits. */
+static bool is_version_1(const struct request_head *head, const char *bytes)
+{
+	static const char version[] = "HTTP/1.";
+	const char *at = head->target.at + head->target.length, *end = bytes + head->length;
+
+	while (at < end && *at == ' ')
+		at++;
+	if ((size_t)(end - at) < sizeof(version) + 1 || memcmp(at, version, sizeof(version) - 1) != 0)
+		return false;
+	at += sizeof(version) - 1;
+	return *at >= '0' && *at <= '9' && (at[1] == '\r' || at[1] == '\n');
+}
+
 static bool is_strict(const struct request_head *head, const char *bytes)
 {
-	if (!is_clean(bytes, head->length) || !is_printable(head->target))
+	if (!is_clean(bytes, head->length) || !is_printable(head->target) || !is_version_1(head, bytes))
 		return false;
 	for (size_t i = 0; i < head->fields_count; i++)
 		if (!is_token(head->fields[i].name))
@@ -182,7 +196,7 @@ static enum head_result parse_http1(struct request_head *head, const char *bytes
 	if (!parse.done)
 		return HTTP_PARSER_ERRNO(&parser) == HPE_OK ? HEAD_NEED_MORE : HEAD_INVALID;
 	head->length = end + 1;
-	if (parser.http_major != 1 || !is_strict(head, bytes))
+	if (!is_strict(head, bytes))
 		return HEAD_INVALID;
 	for (size_t i = 0; i < head->fields_count; i++)
 		head->fields[i].value = span_trim(head->fields[i].value);
