@@ -44,16 +44,19 @@ def test_what_a_dead_worker_acknowledged_counts_though_sending_to_it_failed_firs
     home = play.worker("0")
     source = play.source("0")
     home.acknowledge(how="never")
-    kept = play.ask(source)
+    kept = play.ask(source, path="/pin/{}")
     play.wait_slot("0", unacknowledged=1)
     with Stopped(play.front.process.pid, play.router()):
         # The router will see the new connection before the acknowledgement of the old one.
         newcomer = play.ask(source)
         home.acknowledge(how="at once")
-        served = kept.answer()
+        assert kept.connection.response().json()["pid"] == home.pid
         home.signal(signal.SIGKILL)
-    assert served["pid"] == home.pid
     assert newcomer.answer()["pid"] != home.pid
+    # It has read from it: with the worker the connection ends.
+    kept.connection.send(b"GET /0 HTTP/1.1\r\n\r\n")
+    assert kept.connection.ended()
+    kept.connection.close()
     play.account()
 
 
