@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "supervisor/process.h"
+#include "supervisor/roll.h"
 
 static bool same_text(const char *a, const char *b)
 {
@@ -160,7 +161,8 @@ static void take_over(struct supervised_pool *old, struct supervised_pool *new)
 		old->slots[slot->index] = NULL;
 		slot_free(new->slots[i]);
 		new->slots[i] = slot;
-		slot->outdated |= outdated;
+		if (outdated)
+			roll_outdate(slot);
 	}
 }
 

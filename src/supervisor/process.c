@@ -343,7 +343,7 @@ static void leave_slot(struct process *process)
 	if (slot->incoming == process)
 		slot->incoming = NULL;
 	process->slot = NULL;
-	set_state(slot, slot->process ? SLOT_READY : SLOT_STARTING);
+	set_state(slot, slot->process && slot->process->ready ? SLOT_READY : SLOT_STARTING);
 	bound_retired(process, most);
 }
 
@@ -524,6 +524,12 @@ void process_start(struct supervised_slot *slot)
 	slot->outdated = false;
 	set_state(slot, SLOT_STARTING);
 	router_tell_worker(slot->pool->supervisor, LINK_WORKER_UP, slot->process);
+}
+
+void process_start_missing(struct supervised_slot *slot)
+{
+	if (!slot->process && !slot->incoming && !ev_is_active(&slot->restart_timer))
+		process_start(slot);
 }
 
 int process_start_incoming(struct supervised_slot *slot)

@@ -56,6 +56,9 @@ struct process {
 /* Starts the slot's worker; if that fails, or when the worker ends, it is started again with back-off. */
 void process_start(struct supervised_slot *slot);
 
+/* The same for a slot that has no worker and waits for none. */
+void process_start_missing(struct supervised_slot *slot);
+
 /* Starts a worker that will take over from the slot's present one as soon as it is ready. 0 or a negative errno. */
 int process_start_incoming(struct supervised_slot *slot);
 

@@ -47,8 +47,7 @@ static void start_missing(struct supervisor *supervisor)
 		struct supervised_pool *pool = supervisor->pools[i];
 
 		for (size_t j = 0; j < pool->slots_count; j++)
-			if (!pool->slots[j]->process && !ev_is_active(&pool->slots[j]->restart_timer))
-				process_start(pool->slots[j]);
+			process_start_missing(pool->slots[j]);
 		roll_on(pool);
 	}
 }

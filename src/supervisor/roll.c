@@ -21,19 +21,30 @@ static size_t under_way(const struct supervised_pool *pool)
 	return count;
 }
 
-/* A slot whose worker is not serving has nobody to wait for: the next start is of the new generation anyway. */
-static void replace(struct supervised_slot *slot)
+/* A slot whose worker is not serving has nobody to wait for: the next start is of the new generation anyway. False: the roll is
+ * aborted. */
+static bool replace(struct supervised_slot *slot)
 {
 	if (slot->process && slot->process->ready) {
-		int result = process_start_incoming(slot);
-
-		if (result < 0)
-			roll_abort(slot, "cannot be started");
-		return;
+		if (process_start_incoming(slot) == 0)
+			return true;
+		roll_abort(slot, "cannot be started");
+		return false;
 	}
 	slot->outdated = false;
 	if (slot->process)
 		process_end(slot->process, slot->process->kill_timeout);
+	return true;
+}
+
+void roll_outdate(struct supervised_slot *slot)
+{
+	slot->outdated = true;
+	if (!slot->incoming)
+		return;
+	log_info("pool %s: worker %s (pid %d) was starting, and is outdated already", slot->pool->name, slot->name,
+	    (int)slot->incoming->pid);
+	process_retire(slot->incoming);
 }
 
 void roll_on(struct supervised_pool *pool)
@@ -47,7 +58,8 @@ void roll_on(struct supervised_pool *pool)
 		if (!slot->outdated || slot->incoming)
 			continue;
 		had_work = true;
-		replace(slot);
+		if (!replace(slot))
+			return;
 	}
 	if (had_work && roll_outdated(pool) == 0)
 		log_info("pool %s: all workers are of the new generation", pool->name);
@@ -56,8 +68,12 @@ void roll_on(struct supervised_pool *pool)
 void roll_pool(struct supervised_pool *pool)
 {
 	log_info("pool %s: rolling restart of %zu workers", pool->name, pool->slots_count);
-	for (size_t i = 0; i < pool->slots_count; i++)
-		pool->slots[i]->outdated = true;
+	for (size_t i = 0; i < pool->slots_count; i++) {
+		struct supervised_slot *slot = pool->slots[i];
+
+		roll_outdate(slot);
+		process_start_missing(slot);
+	}
 	roll_on(pool);
 }
 

@@ -9,6 +9,10 @@
 /* Marks all slots of the pool outdated and begins. */
 void roll_pool(struct supervised_pool *pool);
 
+/* The slot's worker is to be replaced; so is one that is just starting to take over from it, which ends at once. May leave the slot
+ * with no worker at all: process_start_missing(). */
+void roll_outdate(struct supervised_slot *slot);
+
 /* Goes on where it can: starts new generations for outdated slots. */
 void roll_on(struct supervised_pool *pool);
 

@@ -602,6 +602,21 @@ static int start_failed(const char *what, int error)
 	return -error;
 }
 
+#ifdef LIMPET_COVERAGE
+void __gcov_dump(void); /* of gcc's and clang's run time */
+#endif
+
+static void leave(int status) __attribute__((noreturn));
+
+/* Without exit(), which would end for a second time what the supervisor began. */
+static void leave(int status)
+{
+#ifdef LIMPET_COVERAGE
+	__gcov_dump();
+#endif
+	_exit(status);
+}
+
 int router_start(struct supervisor *supervisor)
 {
 	bool succeeds = supervisor->router && supervisor->router->link && !supervisor->former;
@@ -623,7 +638,7 @@ int router_start(struct supervisor *supervisor)
 	pid = fork();
 	error = errno;
 	if (pid == 0)
-		_exit(run_router(supervisor, link[1], succession[1], parent));
+		leave(run_router(supervisor, link[1], succession[1], parent));
 	close(link[1]);
 	if (succeeds)
 		close(succession[1]);

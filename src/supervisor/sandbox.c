@@ -19,11 +19,11 @@
 /* By convention, where there is no user database. */
 #define NOBODY 65534
 
-/* Sanitizers open files, and start a process that reads memory, to report what they found. */
-#ifdef LIMPET_SANITIZED
-#define SANITIZED true
+/* Sanitizers open files, and start a process that reads memory, to report what they found; coverage writes files. */
+#if defined(LIMPET_SANITIZED) || defined(LIMPET_COVERAGE)
+#define INSTRUMENTED true
 #else
-#define SANITIZED false
+#define INSTRUMENTED false
 #endif
 
 const char *sandbox_why(int error)
@@ -36,7 +36,7 @@ const char *sandbox_why(int error)
 	case ENOPKG:
 		return "limpet was built without it";
 	case ECANCELED:
-		return "limpet was built with sanitizers";
+		return "limpet was built with sanitizers or for coverage";
 	case EPERM:
 		return "limpet has no right to it";
 	default:
@@ -52,7 +52,7 @@ static int enter_empty_root(void)
 	static const char *const places[] = {"/run/limpet.XXXXXX", "/tmp/limpet.XXXXXX", "/dev/shm/limpet.XXXXXX"};
 	int result = -EPERM;
 
-	if (SANITIZED)
+	if (INSTRUMENTED)
 		return -ECANCELED;
 	if (geteuid() != 0)
 		return -EPERM;
@@ -135,7 +135,7 @@ int sandbox_drop_privileges(const char *user, struct sandbox_state *state)
 		return result;
 	drop_capabilities();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (!SANITIZED)
+	if (!INSTRUMENTED)
 		setrlimit(RLIMIT_NPROC, &nothing);
 	state->pid = getpid();
 	state->uid = geteuid();
@@ -162,7 +162,7 @@ int sandbox_restrict_files(void)
 	size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
 	int fd, result;
 
-	if (SANITIZED)
+	if (INSTRUMENTED)
 		return -ECANCELED;
 	if (abi < 0)
 		return -errno;
@@ -181,7 +181,7 @@ int sandbox_restrict_files(void)
 void sandbox_close(struct sandbox_state *state)
 {
 	state->landlock = sandbox_restrict_files();
-	state->system_calls = SANITIZED ? -ECANCELED : sandbox_filter_system_calls();
+	state->system_calls = INSTRUMENTED ? -ECANCELED : sandbox_filter_system_calls();
 	if (state->system_calls == 0)
 		state->system_calls = 1;
 }

@@ -1,5 +1,6 @@
 """A rolling restart replaces every worker by one of a new generation."""
 import json
+import signal
 
 import pytest
 
@@ -76,6 +77,68 @@ def test_a_new_generation_that_does_not_become_ready_changes_nothing(scene, how)
     wait_generation(play, 2)
     assert not set(pids) & {slot["pid"] for slot in play.pool()["slots"]}
     play.account(load)
+
+
+def begin_a_roll_that_hangs(play):
+    """The first slot's new worker starts, and is never ready. Returns its pid."""
+    before = set(play.front.pids("python3"))
+    play.environment["FAULT_START"] = '{"ready": false}'
+    play.front.write_config(play.config)
+    play.control("reload")
+    return wait_until(lambda: set(play.front.pids("python3")) - before, "the new worker").pop()
+
+
+def environment_of(pid):
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read().split(b"\0")
+
+
+def test_a_reload_during_a_roll_replaces_what_is_starting(scene):
+    """It has the environment of a configuration that is none any more: it neither takes over nor ends the new roll."""
+    play = scene(workers=3, start_timeout="60s")
+    starting = begin_a_roll_that_hangs(play)
+    play.environment.update(FAULT_START="{}", NEWEST="yes")
+    play.front.write_config(play.config)
+    play.control("reload")
+    wait_generation(play, 2)
+    slots = play.pool()["slots"]
+    assert starting not in [slot["pid"] for slot in slots]
+    assert all(b"NEWEST=yes" in environment_of(slot["pid"]) for slot in slots)
+    wait_until(lambda: len(play.front.pids("python3")) == 3, "nobody else is left")
+    assert "the rolling restart is over" not in play.front.text()
+    play.get()
+    play.account()
+
+
+def test_a_second_restart_replaces_what_the_first_has_started(scene):
+    play = scene(workers=2, start_timeout="60s")
+    first = begin_a_roll_that_hangs(play)
+    restart(play)
+    second = wait_until(lambda: set(play.front.pids("python3")) - {first} - {slot["pid"] for slot in play.pool()["slots"]},
+                        "another new worker").pop()
+    wait_until(lambda: first not in play.front.pids("python3"), "the first one's end")
+    assert second in play.front.pids("python3")
+    assert "the rolling restart is over" not in play.front.text()
+    play.get()
+    play.account()
+
+
+def test_a_slot_whose_next_worker_is_starting_gets_no_third(scene):
+    play = scene(workers=1, start_timeout="60s")
+    starting = begin_a_roll_that_hangs(play)
+    play.worker("0").signal(signal.SIGKILL)
+    wait_until(lambda: play.front.pids("python3") == [starting], "the old worker's end")
+    play.control("reload")
+    assert play.front.pids("python3") == [starting]
+
+
+def test_a_restart_of_a_slot_that_has_only_a_starting_worker(scene):
+    play = scene(workers=1, start_timeout="60s")
+    starting = begin_a_roll_that_hangs(play)
+    play.worker("0").signal(signal.SIGKILL)
+    wait_until(lambda: play.front.pids("python3") == [starting], "the old worker's end")
+    restart(play)
+    wait_until(lambda: starting not in play.front.pids("python3") and len(play.front.pids("python3")) == 1, "another")
 
 
 def test_retired_workers_are_bounded(scene):

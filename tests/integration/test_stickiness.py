@@ -159,9 +159,10 @@ def test_refused_connections_go_to_the_next_choice_whole(limpet):
 
 
 def test_a_connection_that_everybody_refuses_gets_503(limpet):
-    front = record.start(limpet, "refuse", workers=10)
+    """Eight are asked; then the first is waited for as long as for one that is down, and eight are asked once more."""
+    front = record.start(limpet, "refuse", workers=10, pool={"hold": "100ms"})
     for number in range(5):
-        with record.counted(front, no_worker=1, refused=8, handed_off=8, acknowledged=0):
+        with record.counted(front, hold_expired=1, no_worker=0, refused=16, handed_off=16, acknowledged=0):
             with Connection(front.address) as connection:
                 connection.send(request(cookie=f"sid={number}"))
                 assert connection.response().status == 503
