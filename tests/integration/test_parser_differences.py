@@ -62,7 +62,7 @@ DIFFERENCES = {
     ("http2", "invalid"): "handed off by another source, for workers that speak HTTP/2; one that does not refuses it",
     ("http2", "more"): "the same, earlier",
     ("invalid", "more"): "more than 16 empty line ends before a request: no client sends them",
-    ("invalid", "done"): "limpet answers 400 to HTTP/0.9, to more than 16 empty line ends, to control characters and blanks where "
+    ("invalid", "done"): "limpet answers 400 to HTTP/0.9 and 2.0, to more than 16 empty line ends, to control characters and blanks where "
                          "RFC 9112 has none: stricter than the worker",
     ("too many fields", "done"): "431 past 128 fields: a bound of limpet's own",
 }
