@@ -127,3 +127,23 @@ def test_a_rolling_restart_goes_on(scene):
     Told(play.directory, "1", following).ready()
     wait_until(lambda: play.slot("1")["pid"] == following, "it takes over")
     play.account()
+
+
+def test_reloads_meanwhile_do_not_cancel_it(scene):
+    """Whatever it meets with, a succession or the last moment before it takes over, it is put off and not forgotten."""
+    play = scene(workers=2)
+    with play.load(concurrency=4, pinned=5) as load:
+        wait_until(lambda: load.open == 5, "pinned connections")
+        for number in range(5):
+            play.front.send_signal(signal.SIGUSR2)
+            # In the pauses a succession comes to its end.
+            while play.front.text().count(" takes over") == number:
+                for _ in range(20):
+                    play.front.send_signal(signal.SIGHUP)
+                wait_until(lambda: len(play.front.pids("limpet-router")) == 1, "one router")
+        wait_until(lambda: len(play.front.pids("limpet-router")) == 1, "one router")
+        served = load.served
+        wait_until(lambda: load.served > served + 20, "load goes on")
+        assert load.open == 5
+    play.account(load)
+    assert "nothing was changed" not in play.front.text()
