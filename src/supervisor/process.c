@@ -202,7 +202,9 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	struct process *process = child->data;
 	struct supervisor *supervisor = process->supervisor;
 	struct supervised_slot *slot = process->slot;
-	bool held = holds_slot(process), came = is_incoming(process), unasked = process->last_signal == 0;
+	bool held = holds_slot(process), came = is_incoming(process);
+	/* One that has closed its channel was ended because of that: the next one would do the same. */
+	bool failed = process->last_signal == 0 || (came && process->lost && slot->outdated);
 
 	log_exit(process, child->rstatus);
 	stats_add(supervisor->stats, COUNTER_workers_exited, 1);
@@ -216,7 +218,7 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	if (came)
 		slot->incoming = NULL;
 	process_free(process);
-	if (came && unasked && supervisor->state == SUPERVISOR_RUNNING)
+	if (came && failed && supervisor->state == SUPERVISOR_RUNNING)
 		roll_abort(slot, "ended before it was ready");
 	else if (came && supervisor->state == SUPERVISOR_RUNNING)
 		roll_on(slot->pool);

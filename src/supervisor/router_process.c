@@ -273,9 +273,10 @@ static void succession_over(struct supervisor *supervisor)
 {
 	if (supervisor->former)
 		return;
-	upgrade_go_on(supervisor);
 	if (supervisor->reload_wanted)
 		reload(supervisor);
+	/* Not if that was the beginning of another succession: behind it. */
+	upgrade_go_on(supervisor);
 }
 
 /* It may still linger a moment over errors that clients are to read; that concerns nobody. */
