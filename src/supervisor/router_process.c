@@ -203,7 +203,7 @@ static void unlisten(struct supervisor *supervisor, struct process *process, con
 		return;
 	}
 	process_server_remove(process, server);
-	if (!process_any_serves(supervisor, id))
+	if (process_was_last_to_serve(process, id))
 		router_forget_listening(supervisor, id);
 }
 
