@@ -385,6 +385,12 @@ static bool in_config(const struct config *config, const struct listening *liste
 	return false;
 }
 
+/* A server that needed no socket as long as its pool had listeners of its own: the next worker that asks for it gets one. */
+static bool lacks_socket(const struct listening *listening)
+{
+	return listening->fd < 0 && !listening->pool->config->has_listeners;
+}
+
 void listeners_commit(struct supervisor *supervisor, const struct config *config)
 {
 	struct listening *listening, *next;
@@ -393,7 +399,7 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 		bool configured = listening->index != LINK_INDEX_WORKERS;
 
 		next = TAILQ_NEXT(listening, entry);
-		if (configured ? !in_config(config, listening) : !listening->pool)
+		if (configured ? !in_config(config, listening) : !listening->pool || lacks_socket(listening))
 			listeners_close(supervisor, listening);
 	}
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {

@@ -151,7 +151,9 @@ static void retire_slot(struct supervised_slot *slot)
 /* Old slots take the places of new ones with the same name; what is not taken over is retired. */
 static void take_over(struct supervised_pool *old, struct supervised_pool *new)
 {
-	bool outdated = !same_process(old->config, new->config);
+	/* Workers that were told that they listen, on a socket of the configuration's, have to ask for one of their own. */
+	bool bereft = old->config->has_listeners && !new->config->has_listeners;
+	bool outdated = bereft || !same_process(old->config, new->config);
 
 	for (size_t i = 0; i < new->slots_count; i++) {
 		struct supervised_slot *slot = find_slot(old, new->slots[i]->name);

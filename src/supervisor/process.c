@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/backoff.h"
+#include "supervisor/listeners.h"
 #include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
@@ -77,7 +78,8 @@ void process_server_remove(struct process *process, struct process_server *serve
 	free(server);
 }
 
-bool process_any_serves(struct supervisor *supervisor, uint32_t listening)
+/* Does any worker have a server on this listening? */
+static bool any_serves(struct supervisor *supervisor, uint32_t listening)
 {
 	struct process_server *server;
 	struct process *process;
@@ -87,6 +89,24 @@ bool process_any_serves(struct supervisor *supervisor, uint32_t listening)
 			if (server->listening == listening)
 				return true;
 	return false;
+}
+
+/* Some slot's worker is just being started again: nobody knows what it will listen on. */
+static bool lacks_workers(const struct supervised_pool *pool)
+{
+	for (size_t i = 0; pool && i < pool->slots_count; i++)
+		if (!pool->slots[i]->process || !pool->slots[i]->process->ready)
+			return true;
+	return false;
+}
+
+bool process_was_last_to_serve(const struct process *process, uint32_t id)
+{
+	const struct listening *listening = listeners_find(process->supervisor, id);
+
+	if (!listening || any_serves(process->supervisor, id))
+		return false;
+	return process->slot || !lacks_workers(listening->pool);
 }
 
 /* ---- restart ---- */
@@ -153,7 +173,7 @@ static void close_unserved(struct process *process)
 		uint32_t id = server->listening;
 
 		process_server_remove(process, server);
-		if (retired && supervisor->state == SUPERVISOR_RUNNING && !process_any_serves(supervisor, id))
+		if (retired && supervisor->state == SUPERVISOR_RUNNING && process_was_last_to_serve(process, id))
 			router_forget_listening(supervisor, id);
 	}
 }
@@ -202,7 +222,9 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	struct process *process = child->data;
 	struct supervisor *supervisor = process->supervisor;
 	struct supervised_slot *slot = process->slot;
-	bool held = holds_slot(process), came = is_incoming(process), unasked = process->last_signal == 0;
+	bool held = holds_slot(process), came = is_incoming(process);
+	/* One that has closed its channel was ended because of that: the next one would do the same. */
+	bool failed = process->last_signal == 0 || (came && process->lost && slot->outdated);
 
 	log_exit(process, child->rstatus);
 	stats_add(supervisor->stats, COUNTER_workers_exited, 1);
@@ -216,7 +238,7 @@ static void on_exit_of_child(struct ev_loop *loop, ev_child *child, int revents)
 	if (came)
 		slot->incoming = NULL;
 	process_free(process);
-	if (came && unasked && supervisor->state == SUPERVISOR_RUNNING)
+	if (came && failed && supervisor->state == SUPERVISOR_RUNNING)
 		roll_abort(slot, "ended before it was ready");
 	else if (came && supervisor->state == SUPERVISOR_RUNNING)
 		roll_on(slot->pool);

@@ -122,8 +122,9 @@ struct process_server *process_server_find(struct process *process, const char *
 int process_server_add(struct process *process, const char *key, uint32_t listening);
 void process_server_remove(struct process *process, struct process_server *server);
 
-/* Does any worker have a server on this listening? */
-bool process_any_serves(struct supervisor *supervisor, uint32_t listening);
+/* The process has given up its server on this listening: is the socket of no use any more? Not that of a retired worker while
+ * another of its pool is down, which may listen there again. */
+bool process_was_last_to_serve(const struct process *process, uint32_t listening);
 
 /* To its process group. */
 void process_signal(struct process *process, int number);

@@ -86,8 +86,7 @@ static int reload_now(struct supervisor *supervisor)
 	listeners_commit(supervisor, config);
 	log_configure("limpet", config->log_level, config->log_format);
 	/* Forked here, the router has the new configuration; workers that start later are told to it. */
-	if (router_start(supervisor) < 0)
-		log_error("reload: the old router goes on with the old configuration");
+	router_replace(supervisor);
 	start_missing(supervisor);
 	config_free(old);
 	log_info("reloaded%s%s", config->file ? " " : "", config->file ? config->file : "");

@@ -203,7 +203,7 @@ static void unlisten(struct supervisor *supervisor, struct process *process, con
 		return;
 	}
 	process_server_remove(process, server);
-	if (!process_any_serves(supervisor, id))
+	if (process_was_last_to_serve(process, id))
 		router_forget_listening(supervisor, id);
 }
 
@@ -273,9 +273,10 @@ static void succession_over(struct supervisor *supervisor)
 {
 	if (supervisor->former)
 		return;
-	upgrade_go_on(supervisor);
 	if (supervisor->reload_wanted)
 		reload(supervisor);
+	/* Not if that was the beginning of another succession: behind it. */
+	upgrade_go_on(supervisor);
 }
 
 /* It may still linger a moment over errors that clients are to read; that concerns nobody. */
@@ -345,6 +346,9 @@ static void send_to(struct router_process *router, const struct link_message *me
 	int result;
 
 	if (!router || !router->link)
+		return;
+	/* Pools, slots and listeners have other numbers there; the next router is told all the same. */
+	if (router->outdated && (message->type == LINK_WORKER_UP || message->type == LINK_LISTENER_UP))
 		return;
 	result = link_send(router->link, message, fd);
 	if (result == -ENOBUFS)
@@ -446,10 +450,10 @@ static void replay(struct supervisor *supervisor)
 
 static void start_later(struct supervisor *supervisor);
 
-/* Without a router nobody is served: tried until it works. */
-static void start_crashed(struct supervisor *supervisor)
+/* Without a router, or with one that knows only the former configuration: tried until it works. */
+static void start_missing(struct supervisor *supervisor)
 {
-	if (router_start(supervisor) < 0 && !supervisor->router)
+	if (router_start(supervisor) < 0)
 		start_later(supervisor);
 }
 
@@ -460,7 +464,7 @@ static void on_router_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	if (supervisor->former)
 		start_later(supervisor);
 	else
-		start_crashed(supervisor);
+		start_missing(supervisor);
 }
 
 static void start_later(struct supervisor *supervisor)
@@ -502,7 +506,7 @@ static void replace_crashed(struct supervisor *supervisor, double lived)
 	if (supervisor->former)
 		kill_router(supervisor->former, "has lost its successor");
 	if (++supervisor->router_failures <= ROUTER_QUICK_RESTARTS && !supervisor->former)
-		start_crashed(supervisor);
+		start_missing(supervisor);
 	else
 		start_later(supervisor);
 }
@@ -662,6 +666,17 @@ int router_start(struct supervisor *supervisor)
 	supervisor->sandbox_known = true;
 	replay(supervisor);
 	return 0;
+}
+
+void router_replace(struct supervisor *supervisor)
+{
+	if (router_start(supervisor) == 0)
+		return;
+	if (supervisor->router) {
+		log_error("the old router goes on with the old configuration until there is a new one");
+		supervisor->router->outdated = true;
+	}
+	start_later(supervisor);
 }
 
 void router_end(struct supervisor *supervisor)

@@ -8,6 +8,9 @@
  * connections over and ends. 0 or a negative errno after logging. */
 int router_start(struct supervisor *supervisor);
 
+/* The configuration is another one: starts a router, if not now, then as soon as that is possible. */
+void router_replace(struct supervisor *supervisor);
+
 /* Takes over a router that runs already (at an upgrade). link: consumed. NULL: out of memory. */
 struct router_process *router_adopt(struct supervisor *supervisor, pid_t pid, int link);
 

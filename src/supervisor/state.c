@@ -50,11 +50,11 @@ static json_t *make_inherited(const struct supervisor *supervisor)
 
 static json_t *make_slot(const struct supervised_slot *slot)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "pool", slot->pool->name, "slot", slot->name, "generation",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "pool", slot->pool->name, "slot", slot->name, "generation",
 	    (json_int_t)slot->generation, "failures", (json_int_t)slot->failures, "restarts",
 	    (json_int_t)slot->stats->restarts, "handed_off", (json_int_t)slot->stats->handed_off, "acknowledged",
 	    (json_int_t)slot->stats->acknowledged, "stats",
-	    (json_int_t)(slot->stats - slot->pool->supervisor->stats->slots));
+	    (json_int_t)(slot->stats - slot->pool->supervisor->stats->slots), "outdated", slot->outdated);
 }
 
 static json_t *make_servers(const struct process *process)

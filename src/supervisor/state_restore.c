@@ -150,6 +150,7 @@ static void restore_slots(struct supervisor *supervisor, const json_t *state)
 			continue;
 		slot->generation = (uint32_t)integer(item, "generation");
 		slot->failures = (unsigned)integer(item, "failures");
+		slot->outdated = boolean(item, "outdated");
 		restore_slot_stats(supervisor, slot, item);
 	}
 	if (supervisor->stats_kept)

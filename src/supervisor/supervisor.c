@@ -17,6 +17,7 @@
 #include "supervisor/reload.h"
 #include "supervisor/process.h"
 #include "supervisor/readiness.h"
+#include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/state.h"
 #include "supervisor/upgrade.h"
@@ -268,8 +269,9 @@ static void start_workers(struct supervisor *supervisor)
 		struct supervised_pool *pool = supervisor->pools[i];
 
 		for (size_t j = 0; j < pool->slots_count; j++)
-			if (!pool->slots[j]->process && !pool->slots[j]->incoming)
-				process_start(pool->slots[j]);
+			process_start_missing(pool->slots[j]);
+		/* An upgrade may have come during a roll. */
+		roll_on(pool);
 	}
 }
 

@@ -83,6 +83,7 @@ struct router_process {
 	ev_child child;
 	double started;
 	bool dismissed; /* its end is wanted */
+	bool outdated;  /* has a former configuration, because its successor could not be started */
 };
 
 struct supervisor {

@@ -113,11 +113,15 @@ static void on_last_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 	json_t *state;
 	int fd;
 
+	/* Something may have come in this very turn. A reload: the end of its succession goes on here again. */
+	if (router_succession_under_way(supervisor)) {
+		hold_signals(SIG_UNBLOCK);
+		return;
+	}
 	check.consented = false;
 	check.under_way = false;
-	/* Something may have come in this very turn. */
-	if (supervisor->state != SUPERVISOR_RUNNING || router_succession_under_way(supervisor)) {
-		log_warning("upgrade: put off by what came in between: nothing was changed");
+	if (supervisor->state != SUPERVISOR_RUNNING) {
+		log_warning("upgrade: limpet is stopping");
 		hold_signals(SIG_UNBLOCK);
 		return;
 	}

@@ -1,6 +1,7 @@
 """SIGHUP, again and again."""
 import contextlib
 import os
+import resource
 import signal
 
 import pytest
@@ -90,6 +91,28 @@ def test_a_bad_file_changes_nothing(scene):
     play.front.wait_for("nothing was changed")
     assert play.router() == router
     play.get()
+    play.account()
+
+
+def test_a_router_that_cannot_be_started_is_started_later(scene):
+    """Files suffice for the configuration, and not for the new router's link."""
+    play = scene(workers=1)
+    limpet, old = play.front.process.pid, play.router()
+    play.config["pools"]["app"]["workers"] = 2
+    play.front.write_config(play.config)
+    taken = {int(name) for name in os.listdir(f"/proc/{limpet}/fd")}
+    one_free = [number for number in range(len(taken) + 2) if number not in taken][1]
+    limits = resource.prlimit(limpet, resource.RLIMIT_NOFILE)
+    resource.prlimit(limpet, resource.RLIMIT_NOFILE, (one_free, limits[1]))
+    play.front.send_signal(signal.SIGHUP)
+    play.front.wait_for("the old router goes on")
+    play.front.wait_for(": reloaded")
+    assert play.front.pids("limpet-router") == [old]
+    play.get()
+    resource.prlimit(limpet, resource.RLIMIT_NOFILE, limits)
+    wait_until(lambda: play.front.pids("limpet-router") not in ([], [old]), "another router")
+    wait_until(lambda: len(play.front.pids("limpet-router")) == 1, "it alone")
+    play.source("1")  # the second worker serves
     play.account()
 
 

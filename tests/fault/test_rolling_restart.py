@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from harness import paths
+from harness.scene import Told
 from harness.wait import wait_until
 
 JOURNAL = ["node", str(paths.TESTS / "workers" / "journal.js")]
@@ -45,6 +46,20 @@ def test_again_and_again_under_load(scene, protocol, times):
     assert generations(play) == [times + 1] * 2
     # Nobody holds on to the old generation any more.
     wait_until(lambda: play.pool()["retired"] == 0, "retired workers end")
+
+
+def test_a_new_generation_that_closes_its_channel_ends_the_roll(scene):
+    """It lives on, so that it has to be ended, and is not started again and again."""
+    play = scene(workers=2, start_timeout="60s")
+    pids = [slot["pid"] for slot in play.pool()["slots"]]
+    starting = begin_a_roll_that_hangs(play)
+    wait_until((play.directory / f"{starting}.sock").exists, "it can be told")
+    Told(play.directory, "0", starting).close_channel()
+    play.front.wait_for("the rolling restart is over")
+    wait_until(lambda: sorted(play.front.pids("python3")) == sorted(pids), "only the old generation is left")
+    assert play.pool()["outdated"] == 0
+    play.get()
+    play.account()
 
 
 @pytest.mark.parametrize("how", ["ends", "is never ready"])

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 
+from harness.scene import Told
 from harness.wait import wait_until
 
 
@@ -100,3 +101,49 @@ def test_a_worker_that_dies_meanwhile_is_replaced(scene):
         play.front.wait_replaced(home.slot, home.pid)
         play.get()
     play.account()
+
+
+def wait_told(play, others):
+    """The pid of a worker besides these, when it can be told what to do."""
+    def find():
+        return [pid for pid in play.front.pids("python3")
+                if pid not in others and (play.directory / f"{pid}.sock").exists()]
+    return wait_until(find, "another worker")[0]
+
+
+def test_a_rolling_restart_goes_on(scene):
+    """Its first worker is starting, all others have still to be replaced."""
+    play = scene(workers=3, start_timeout="60s")
+    old = [slot["pid"] for slot in play.pool()["slots"]]
+    play.environment["FAULT_START"] = '{"ready": false}'
+    play.front.write_config(play.config)
+    play.control("reload")
+    starting = wait_told(play, old)
+    upgrade(play)
+    assert play.pool()["outdated"] == 3
+    Told(play.directory, "0", starting).ready()
+    wait_until(lambda: play.slot("0")["pid"] == starting, "it takes over")
+    following = wait_told(play, [*old, starting])
+    Told(play.directory, "1", following).ready()
+    wait_until(lambda: play.slot("1")["pid"] == following, "it takes over")
+    play.account()
+
+
+def test_reloads_meanwhile_do_not_cancel_it(scene):
+    """Whatever it meets with, a succession or the last moment before it takes over, it is put off and not forgotten."""
+    play = scene(workers=2)
+    with play.load(concurrency=4, pinned=5) as load:
+        wait_until(lambda: load.open == 5, "pinned connections")
+        for number in range(5):
+            play.front.send_signal(signal.SIGUSR2)
+            # In the pauses a succession comes to its end.
+            while play.front.text().count(" takes over") == number:
+                for _ in range(20):
+                    play.front.send_signal(signal.SIGHUP)
+                wait_until(lambda: len(play.front.pids("limpet-router")) == 1, "one router")
+        wait_until(lambda: len(play.front.pids("limpet-router")) == 1, "one router")
+        served = load.served
+        wait_until(lambda: load.served > served + 20, "load goes on")
+        assert load.open == 5
+    play.account(load)
+    assert "nothing was changed" not in play.front.text()

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import paths, sticky
-from harness.http import Connection, get
+from harness.http import Connection, get, request
 from harness.wait import wait_until
 
 PYTHON = "/usr/bin/python3"
@@ -216,6 +216,31 @@ def test_a_rolling_restart_loses_nothing(limpet):
     for number in range(30):
         assert get(front.address, source=f"127.0.0.{number + 1}").status == 200
     assert set(after.values()).isdisjoint(before.values())
+
+
+def test_the_end_of_the_former_generation_closes_no_socket_that_the_next_needs(limpet):
+    """Its worker has died, and the next one has not come yet: clients wait."""
+    front = limpet([*PLAIN, f"127.0.0.1:{free_port()}"], workers=1)
+    former = front.wait_ready(1)["0"]
+    freeze(former)
+    waiting = Connection(front.address)
+    waiting.send(request("/"))
+    wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 1, "a hand-off under way")
+    front.ctl("restart")
+    present = front.wait_replaced("0", former)
+    for _ in range(2):
+        # The more often it dies the longer it takes until the next one comes.
+        os.kill(present, signal.SIGKILL)
+        present = front.wait_replaced("0", present)
+    begin = front.mark_log()
+    os.kill(present, signal.SIGKILL)
+    front.wait_for("starts again in", after=begin)
+    os.kill(former, signal.SIGKILL)
+    front.wait_for(f"pid {former}\\) was killed", after=begin)
+    assert get(front.address).status == 200
+    assert waiting.response().status == 200
+    waiting.close()
+    assert front.text().count("listening on") == 1
 
 
 def test_a_drained_program_gets_sigterm_when_it_has_taken_all(limpet):

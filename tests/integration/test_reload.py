@@ -135,3 +135,15 @@ def test_limpetctl_reload_and_restart(limpet, app):
     assert not set(front.wait_ready(2).values()) & set(slots.values())
     refused = front.ctl("restart", "nothing", check=False)
     assert refused.returncode == 2 and "no pool of this name" in refused.stderr
+
+
+def test_a_pool_that_loses_its_listener_opens_what_its_workers_ask_for(limpet, app):
+    front = limpet(config=config(app, workers=2))
+    slots = front.wait_ready(2)
+    new = config(app, workers=2, listeners=())
+    del new["listeners"]
+    reload(front, new)
+    front.wait_for("all workers are of the new generation")
+    port = int(front.wait_for(r"listening on \[::\]:(\d+)").group(1))
+    pids = {get(("127.0.0.1", port), source=source).json()["pid"] for source in SOURCES}
+    assert len(pids) == 2 and not pids & set(slots.values())
