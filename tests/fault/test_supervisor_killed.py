@@ -37,7 +37,7 @@ def test_under_load_and_in_all_states(scene):
         # What is stopped cannot end.
         stopped.signal(signal.SIGCONT)
         wait_until(lambda: not play.front.pids(), "no process left")
-    assert load.broken
+        wait_until(lambda: load.broken, "pinned connections have ended with their workers")
 
 
 def test_another_starts_on_the_same_address(scene, limpet):
