@@ -531,7 +531,9 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 	worker_use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
 	/* A router that has crashed since may not have come to it. */
-	if (worker->drained)
+	if (worker->left)
+		channel_leave(worker->channel, NULL);
+	else if (worker->drained)
 		channel_drain(worker->channel);
 	update_watch(worker);
 }
