@@ -25,6 +25,9 @@
 #define JOINERS_MAX 64
 #define HELLO_SECONDS 5.0
 
+/* Messages behind a hello that is refused. */
+#define UNREAD_MAX 16
+
 #define BACKLOG 256
 #define PAUSE_SECONDS 0.1
 
@@ -99,6 +102,9 @@ static void send_bye(int fd, const char *reason)
 	json_text_add(&text, "}");
 	if (!text.full)
 		fd_send(fd, bytes, text.length, -1);
+	/* A socket that is closed with something unread resets the other end, which then may not read the reason. */
+	for (int i = 0; i < UNREAD_MAX && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0; i++)
+		;
 }
 
 /* Tells why, and closes. */
