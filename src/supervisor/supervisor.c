@@ -13,6 +13,7 @@
 #include "supervisor/control.h"
 #include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
+#include "supervisor/parked.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
 #include "supervisor/process.h"
@@ -293,6 +294,7 @@ static void supervisor_deinit(struct supervisor *supervisor)
 	listeners_leave_all(supervisor);
 	activation_deinit(&supervisor->activation);
 	pools_free(supervisor);
+	parked_free(&supervisor->parked);
 	stats_free(supervisor->stats);
 	if (supervisor->stats_fd >= 0)
 		close(supervisor->stats_fd);
