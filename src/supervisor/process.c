@@ -196,6 +196,12 @@ static void process_free(struct process *process)
 	free(process);
 }
 
+void process_forget_all(struct supervisor *supervisor)
+{
+	while (!TAILQ_EMPTY(&supervisor->processes))
+		process_free(TAILQ_FIRST(&supervisor->processes));
+}
+
 /* Its slot needs another, unless one is on its way. */
 static void refill(struct supervised_slot *slot)
 {
@@ -572,6 +578,8 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 		return NULL;
 	/* A slot whose workers speak otherwise now is another slot. */
 	if (slot && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+		slot = NULL;
+	if (slot && (past->incoming ? slot->incoming : slot->process))
 		slot = NULL;
 	process->slot = slot;
 	process->protocol = past->protocol;

@@ -86,7 +86,7 @@ struct process_past {
 	double end_in; /* seconds; negative: no end is near */
 };
 
-/* NULL: out of memory. One that has no slot any more is told to finish by the next process_drain(). */
+/* NULL: out of memory. One that has no slot any more, or whose place in it is taken, is told to finish by the next process_drain(). */
 struct process *process_adopt(struct supervisor *supervisor, const struct process_past *past);
 
 struct process *process_find(struct supervisor *supervisor, uint32_t id);
@@ -146,6 +146,9 @@ void process_look_for_bypass(struct process *process);
 void process_watch_for_bypass(struct process *process);
 
 /* ---- */
+
+/* Frees them all, and lets the processes be. Behind it pools and listeners may be freed. */
+void process_forget_all(struct supervisor *supervisor);
 
 /* Stops the timers that would start workers. */
 void process_cancel_restarts(struct supervisor *supervisor);
