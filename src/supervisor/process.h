@@ -117,7 +117,16 @@ void process_retire(struct process *process);
 /* SIGTERM to its process group, SIGKILL when the grace (seconds) is over. */
 void process_end(struct process *process, double grace);
 
-/* Servers of a worker. */
+/* To its process group. */
+void process_signal(struct process *process, int number);
+
+/* ---- process_servers.c: what workers listen on ---- */
+
+void process_servers_init(struct process *process);
+
+/* Closes, too, what nobody listens on any more now that a retired worker is gone. */
+void process_servers_deinit(struct process *process);
+
 struct process_server *process_server_find(struct process *process, const char *key);
 int process_server_add(struct process *process, const char *key, uint32_t listening);
 void process_server_remove(struct process *process, struct process_server *server);
@@ -125,9 +134,6 @@ void process_server_remove(struct process *process, struct process_server *serve
 /* The process has given up its server on this listening: is the socket of no use any more? Not that of a retired worker while
  * another of its pool is down, which may listen there again. */
 bool process_was_last_to_serve(const struct process *process, uint32_t listening);
-
-/* To its process group. */
-void process_signal(struct process *process, int number);
 
 /* ---- process_accept.c: of protocol accept ---- */
 
