@@ -52,6 +52,7 @@ struct connection {
 	uint16_t tried[CONNECTION_TRIES_MAX];
 	unsigned tried_count;
 	bool asks_anew; /* all have refused it once */
+	bool send_failed; /* and it waits to hear why */
 	enum close_reason answer;
 	struct slot *slot;         /* WAITING */
 	struct worker *worker;     /* HANDED_OFF */
