@@ -292,6 +292,7 @@ static void supervisor_deinit(struct supervisor *supervisor)
 	readiness_close(supervisor);
 	/* There are some left only if the start failed; the next one may have them. */
 	listeners_leave_all(supervisor);
+	process_forget_all(supervisor);
 	activation_deinit(&supervisor->activation);
 	pools_free(supervisor);
 	parked_free(&supervisor->parked);
