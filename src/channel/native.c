@@ -30,6 +30,7 @@
 #include <sys/types.h>
 
 #include "base/fd_passing.h"
+#include "channel/ack_text.h"
 #include "channel/channel_private.h"
 #include "channel/json_text.h"
 
@@ -198,6 +199,38 @@ static void take_message(struct channel *channel, json_t *message)
 	}
 }
 
+/* An acknowledgement comes for every connection: those written in the usual ways are read without a parser. */
+static bool take_plain_ack(struct channel *channel, const char *bytes, size_t length)
+{
+	uint32_t number;
+
+	switch (ack_text_parse(bytes, length, &number)) {
+	case ACK_TEXT_ID:
+		if (!channel_answered(channel, number, true))
+			skip(channel);
+		return true;
+	case ACK_TEXT_THROUGH:
+		acknowledge_through(channel, number);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void take_datagram(struct channel *channel, const char *bytes, size_t length)
+{
+	json_t *message;
+
+	if (take_plain_ack(channel, bytes, length))
+		return;
+	message = json_loadb(bytes, length, JSON_ALLOW_NUL, NULL);
+	if (json_is_object(message))
+		take_message(channel, message);
+	else
+		skip(channel);
+	json_decref(message);
+}
+
 static void native_readable(struct channel *channel)
 {
 	size_t budget = READ_BUDGET;
@@ -208,7 +241,6 @@ static void native_readable(struct channel *channel)
 		ssize_t length = fd_receive(channel->fd, bytes, sizeof(bytes), NULL, &truncated);
 		/* A datagram costs more than its bytes: many small ones are a flood too. */
 		size_t cost = length > 0 ? (size_t)length + 256 : 256;
-		json_t *message;
 
 		if (length == -EAGAIN)
 			return;
@@ -222,12 +254,10 @@ static void native_readable(struct channel *channel)
 			return;
 		}
 		budget -= cost < budget ? cost : budget;
-		message = truncated ? NULL : json_loadb(bytes, (size_t)length, JSON_ALLOW_NUL, NULL);
-		if (json_is_object(message))
-			take_message(channel, message);
-		else
+		if (truncated)
 			skip(channel);
-		json_decref(message);
+		else
+			take_datagram(channel, bytes, (size_t)length);
 	}
 }
 
@@ -239,14 +269,15 @@ static int native_send(struct channel *channel, const struct channel_connection 
 
 	if (connection->client)
 		address_format(connection->client, client, sizeof(client));
-	json_text_add(
-	    &text, "{\"type\":\"connection\",\"id\":%u,\"listener\":", pending_next_seq(&channel->pending));
+	json_text_literal(&text, "{\"type\":\"connection\",\"id\":");
+	json_text_number(&text, pending_next_seq(&channel->pending));
+	json_text_literal(&text, ",\"listener\":");
 	json_text_string(&text, connection->listener);
-	json_text_add(&text, ",\"client\":");
+	json_text_literal(&text, ",\"client\":");
 	json_text_string(&text, client);
-	json_text_add(&text, ",\"key\":");
+	json_text_literal(&text, ",\"key\":");
 	json_text_string(&text, connection->key_source);
-	json_text_add(&text, "}");
+	json_text_literal(&text, "}");
 	if (text.full)
 		return -EINVAL;
 	error = channel_send_now(channel, bytes, text.length, connection->fd);
