@@ -91,6 +91,18 @@ static bool wait_after_refusals(struct router_pool *pool, struct connection *con
 	return true;
 }
 
+/* The worker could not be sent to, though nothing was heard yet of its end, or of its server's: that is about to be read, and
+ * then it is known what the slot's clients wait for. Another worker now would split a session over two. Once, since a hostile
+ * worker might never say more. */
+static bool wait_for_bad_news(struct slot *slot, struct connection *connection)
+{
+	if (connection->send_failed || slot->pool->config->on_down == ON_DOWN_NEXT)
+		return false;
+	connection->send_failed = true;
+	wait_at(slot, connection, true);
+	return true;
+}
+
 void pool_dispatch(struct router_pool *pool, struct connection *connection)
 {
 	uint64_t exclude[BITSET_WORDS(SLOTS_MAX)];
@@ -114,8 +126,9 @@ void pool_dispatch(struct router_pool *pool, struct connection *connection)
 		case VERDICT_TAKE:
 			if (!TAILQ_EMPTY(&slot->waiting) || worker_send(slot->worker, connection) == -EAGAIN)
 				wait_at(slot, connection, false);
-			else if (connection->state == CONNECTION_UNUSED && connection->fd >= 0)
-				break; /* the worker is going: the next choice */
+			else if (connection->state == CONNECTION_UNUSED && connection->fd >= 0 &&
+			         !wait_for_bad_news(slot, connection))
+				break;
 			return;
 		case VERDICT_WAIT:
 			wait_at(slot, connection, true);

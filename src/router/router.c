@@ -11,6 +11,7 @@
 #include "router/clients.h"
 #include "router/connection.h"
 #include "router/listener.h"
+#include "router/parking.h"
 #include "router/pool.h"
 #include "router/succession.h"
 #include "router/worker.h"
@@ -164,6 +165,14 @@ void router_check_end(struct router *router)
 		ev_break(router->loop, EVBREAK_ALL);
 }
 
+struct router_pool *router_find_pool(struct router *router, const char *name)
+{
+	for (size_t i = 0; i < router->config->pools_count; i++)
+		if (strcmp(router->config->pools[i].name, name) == 0)
+			return &router->pools[i];
+	return NULL;
+}
+
 static void on_worker_message(struct router *router, const struct link_message *message, int fd)
 {
 	struct worker *worker = worker_find(router, message->worker);
@@ -212,6 +221,9 @@ static void handle(struct router *router, const struct link_message *message, in
 		break;
 	case LINK_SUCCEED:
 		on_succeed(router, fd);
+		return; /* the fd is consumed */
+	case LINK_PARKED:
+		parking_restore(router, message, fd);
 		return; /* the fd is consumed */
 	case LINK_LOG:
 		log_adopt(fd);
@@ -297,6 +309,7 @@ static int router_init(struct router *router, const struct router_start *start)
 	TAILQ_INIT(&router->listeners);
 	TAILQ_INIT(&router->workers);
 	connections_init(router);
+	parking_init(router, start->files);
 	pick_secret_init(&router->secret, start->seed);
 	clients_init(&router->secret);
 	router->link = link_new(start->link);
