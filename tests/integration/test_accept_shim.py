@@ -347,3 +347,14 @@ while True:
         with connection:
             assert peer == ("127.0.0.1", source) and connection.recv(5) == b"hello"
         front.wait_for(f"connected from {source}")
+
+
+def test_options_are_answered_as_alone(limpet):
+    """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
+    program = paths.APPS / "socket-options.py"
+    alone = subprocess.run([PYTHON, program, str(free_port())], capture_output=True, text=True, check=True, timeout=30).stdout
+    front = limpet([PYTHON, program, free_port(), "stay"], workers=1)
+    front.wait_ready(1)
+    front.wait_for("options: end")
+    seen = [line for line in front.text().splitlines() if line.startswith("options: ")]
+    assert seen == alone.splitlines()

@@ -100,12 +100,19 @@ int kept_own(int near)
 	return i < 0 ? -1 : atomic_load(&entries[i].own);
 }
 
-void kept_drop_own(int near)
+void kept_give_own(int near)
 {
-	int i = find(near), own = i < 0 ? -1 : atomic_exchange(&entries[i].own, -1);
+	int i = find(near), own = i < 0 ? -1 : atomic_load(&entries[i].own), shadow;
 
-	if (own >= 0)
+	if (own < 0)
+		return;
+	shadow = shadow_of(own);
+	if (shadow >= 0)
+		shadow = lift(shadow);
+	if (atomic_compare_exchange_strong(&entries[i].own, &own, shadow))
 		real()->close(own);
+	else if (shadow >= 0) /* another thread was here */
+		real()->close(shadow);
 }
 
 void kept_drop(int near)

@@ -10,8 +10,8 @@ if (isDeno) {
 	Deno.serve({ port, hostname: '127.0.0.1', onListen: () => {} }, (request, info) => {
 		if (request.headers.get('upgrade') !== 'websocket')
 			return new Response(who(info.remoteAddr.hostname));
-		const { socket, response } = Deno.upgradeWebSocket(request);
 		const peer = info.remoteAddr.hostname; // not to be had any more when the request is over
+		const { socket, response } = Deno.upgradeWebSocket(request);
 		socket.onmessage = () => socket.send(who(peer));
 		return response;
 	});
