@@ -1,5 +1,6 @@
 """python3 socket-options.py PORT [stay]: sets options of a listening socket when it is new, bound and listening, and prints what
 they are."""
+import os
 import signal
 import socket
 import struct
@@ -15,9 +16,12 @@ OPTIONS = [(socket.SOL_SOCKET, name, 4) for name in (
     (TCP, socket.TCP_CONGESTION, 16), (IP, socket.IP_TTL, 4), (IP, socket.IP_TOS, 4)]
 
 
+LINES = []
+
+
 def show(listening):
     for level, name, length in OPTIONS:
-        print("options:", level, name, listening.getsockopt(level, name, length).hex())
+        LINES.append(f"options: {level} {name} {listening.getsockopt(level, name, length).hex()}")
 
 
 listening = socket.socket()
@@ -39,7 +43,8 @@ show(listening)
 try:
     listening.accept()
 except BlockingIOError:
-    print("options: nobody came")
-print("options: end", flush=True)
+    LINES.append("options: nobody came")
+# In one piece, between the lines of others.
+os.write(1, "\n".join([*LINES, "options: end", ""]).encode())
 if len(sys.argv) > 2:
     signal.pause()
