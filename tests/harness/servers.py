@@ -4,7 +4,6 @@ Rows that are quick run with every test run; config/packages' set `test` brings 
 `sh tests/run servers`, which brings the set `servers` and the npm packages of apps/servers, and writes the list of those that
 passed into the manual: LIMPET_SERVERS=write. LIMPET_SERVERS=all does not write. A row whose programs are not there is skipped.
 """
-import collections
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -307,28 +306,30 @@ def ask_fastcgi(address, source):
 MANUAL = paths.ROOT / "man" / "limpet-worker.7"
 TABLE = ('.\\" The list of servers: written by sh tests/run servers\n', '.\\" End of the list of servers\n')
 
-Seen = collections.namedtuple("Seen", "server version websocket")
+
+def lines_listed():
+    """{name: line} of the manual's table."""
+    text = MANUAL.read_text(encoding="utf-8").split(TABLE[0], 1)[1].split(TABLE[1], 1)[0]
+    return {match[1]: match[0] for match in re.finditer(r"^\.It (?!Sy)\S+ Ta (.*?) Ta .*$", text, re.MULTILINE)}
 
 
-def table(seen):
-    """Rows of the manual, in the order of SERVERS."""
-    lines = ['.Bl -column "Node.js" "node:cluster of its own" "22.10.2" "WebSocket"',
-             ".It Sy language Ta Sy server Ta Sy version Ta Sy \"\""]
-    for server in SERVERS:
-        if server.name in seen:
-            row = seen[server.name]
-            what = "WebSocket" if row.websocket else "FastCGI" if server.fastcgi else "HTTP"
-            lines.append(f".It {server.language} Ta {server.name} Ta {row.version} Ta {what}")
+def line_of(server):
+    what = "WebSocket" if server.websocket else "FastCGI" if server.fastcgi else "HTTP"
+    return f".It {server.language} Ta {server.name} Ta {server.find_version()} Ta {what}"
+
+
+def table(lines):
+    """The manual's, in the order of SERVERS."""
+    head = ['.Bl -column "Node.js" "node:cluster of its own" "22.10.2" "WebSocket"',
+            ".It Sy language Ta Sy server Ta Sy version Ta Sy \"\""]
+    lines = [*head, *(lines[server.name] for server in SERVERS if server.name in lines)]
     return "\n".join([*lines, ".El", ""])
 
 
-def listed():
-    """The names in the manual's table."""
-    text = MANUAL.read_text(encoding="utf-8").split(TABLE[0], 1)[1].split(TABLE[1], 1)[0]
-    return re.findall(r"^\.It (?!Sy)\S+ Ta (.*?) Ta ", text, re.MULTILINE)
-
-
-def write_table(seen):
+def write_table(tried):
+    """tried: {name: did it pass?}. Lines of those that were not tried stay."""
+    lines = {name: line for name, line in lines_listed().items() if name not in tried}
+    lines.update((name, line_of(BY_NAME[name])) for name, passed in tried.items() if passed)
     text = MANUAL.read_text(encoding="utf-8")
     before, rest = text.split(TABLE[0], 1)
-    MANUAL.write_text(before + TABLE[0] + table(seen) + TABLE[1] + rest.split(TABLE[1], 1)[1], encoding="utf-8")
+    MANUAL.write_text(before + TABLE[0] + table(lines) + TABLE[1] + rest.split(TABLE[1], 1)[1], encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the tests of servers have seen, for the manual's table."""
+"""What the tests of servers have seen, for the manual's list."""
 import os
 
 import pytest
@@ -7,17 +7,9 @@ from harness import servers
 
 
 @pytest.fixture(scope="session")
-def servers_seen_all():
-    """{name: what was seen}. With LIMPET_SERVERS=write it becomes the manual's list at the end."""
-    seen = {}
-    yield seen
-    if seen and os.environ.get("LIMPET_SERVERS") == "write":
-        servers.write_table(seen)
-
-
-@pytest.fixture
-def servers_seen(servers_seen_all):
-    """Call it with a server whose checks have all passed."""
-    def note(server):
-        servers_seen_all[server.name] = servers.Seen(server, server.find_version(), bool(server.websocket))
-    return note
+def servers_tried():
+    """{name: did it pass?}. With LIMPET_SERVERS=write the manual's list is made of it at the end."""
+    tried = {}
+    yield tried
+    if os.environ.get("LIMPET_SERVERS") == "write":
+        servers.write_table(tried)
