@@ -55,7 +55,11 @@ class Worker:
         self.ready = start.get("ready", True)
 
     def tell(self, **message):
-        self.channel.send(json.dumps(message).encode())
+        try:
+            self.channel.send(json.dumps(message).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            if not EXTERNAL:
+                raise
 
     # An external worker's way in.
 
