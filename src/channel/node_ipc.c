@@ -9,7 +9,9 @@
  *
  *   front -> worker  {"type":"limpet:connection","listener":"web","client":"203.0.113.9:51123","key":"cookie"} + socket
  *                    {"type":"limpet:drain"}
- *   worker -> front  {"type":"limpet:bye"}, {"type":"limpet:closed","count":3}, {"type":"limpet:stats","values":{"rooms":12}}
+ *                    {"type":"limpet:ping","id":4000000000} with a handle, to be left alone
+ *   worker -> front  {"type":"limpet:pong","id":4000000000}: no connection comes before the first one is answered
+ *                    {"type":"limpet:bye"}, {"type":"limpet:closed","count":3}, {"type":"limpet:stats","values":{"rooms":12}}
  *
  * which mean what those of protocol limpet do (native.c).
  *
@@ -113,8 +115,11 @@ static void on_limpet_message(struct channel *channel, const char *line, size_t 
 	const char *type = json_string_value(json_object_get(message, "type"));
 	const json_t *count = json_object_get(message, "count");
 	bool good = type != NULL;
+	int64_t id;
 
-	if (type && strcmp(type, "limpet:bye") == 0)
+	if (type && strcmp(type, "limpet:pong") == 0 && node_integer(message, "id", 0, UINT32_MAX, &id))
+		node_numbered_answer(channel, (uint64_t)id, false);
+	else if (type && strcmp(type, "limpet:bye") == 0)
 		channel_is_leaving(channel);
 	else if (type && strcmp(type, "limpet:stats") == 0)
 		good = channel_take_stats(channel, json_object_get(message, "values"));
@@ -180,7 +185,8 @@ static const struct node_dialect *dialect_of(enum flavour flavour)
 	static const struct node_dialect own = {.message = on_message,
 	    .application = on_limpet_message,
 	    .in_step = on_in_step,
-	    .ack_is_enough = true};
+	    .ack_is_enough = true,
+	    .asks_application = true};
 	bool talks = flavour == FLAVOUR_STICKY_SESSION || flavour == FLAVOUR_SOCKET_IO;
 
 	if (flavour == FLAVOUR_LIMPET_CONNECTION)
