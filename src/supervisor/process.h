@@ -32,6 +32,7 @@ struct process {
 	uint32_t id;
 	uint32_t generation;
 	pid_t pid;
+	pid_t agent; /* the limpet-agent that started it, which is our child instead; 0: none */
 	int channel; /* the front's end; routers get copies */
 	TAILQ_HEAD(, process_server) servers;
 	TAILQ_HEAD(, process_kept) kept;
@@ -72,6 +73,7 @@ struct process_past {
 	uint32_t id;
 	uint32_t generation;
 	pid_t pid;
+	pid_t agent;
 	int channel; /* consumed */
 	enum protocol protocol;
 	enum flavour flavour;

@@ -263,6 +263,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	    .id = (uint32_t)integer(item, "id"),
 	    .generation = (uint32_t)integer(item, "generation"),
 	    .pid = (pid_t)integer(item, "pid"),
+	    .agent = (pid_t)integer(item, "agent"),
 	    .channel = socket_of(item),
 	    .protocol = (enum protocol)integer(item, "protocol"),
 	    .flavour = (enum flavour)integer(item, "flavour"),
@@ -284,7 +285,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 			close(past.channel);
 		return -EPROTO;
 	}
-	if (!is_child(past.pid)) {
+	if (!is_child(past.agent ? past.agent : past.pid)) {
 		log_warning("pool %s: worker %s: pid %d is no child of limpet's any more: it is left alone", pool, slot,
 		    (int)past.pid);
 		close(past.channel);
