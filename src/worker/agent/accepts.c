@@ -126,7 +126,7 @@ static void deliver_carefully(struct agent *agent, const struct call *call, int 
 	server->given = number;
 }
 
-static bool may_be_full(const struct task *task)
+static bool may_be_full(struct task *task)
 {
 	uint64_t limit = task_fd_limit(task), last = (uint64_t)task->last_number;
 

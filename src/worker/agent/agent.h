@@ -69,6 +69,8 @@ struct task {
 	int handle; /* a pidfd */
 	unsigned long used;
 	int last_number; /* of the last fd that it was given */
+	uint64_t limit;
+	unsigned limit_age; /* how often it was asked */
 };
 
 struct tasks {
@@ -86,8 +88,8 @@ struct task *task_find(struct tasks *tasks, pid_t thread);
  * keeps processes apart. */
 int task_fd(struct task *task, int number);
 
-/* How many fds it may have. */
-uint64_t task_fd_limit(const struct task *task);
+/* How many fds it may have; or might a few calls ago. */
+uint64_t task_fd_limit(struct task *task);
 
 /* The flags of /proc/PID/fdinfo: open()'s, O_CLOEXEC among them. Negative errno. */
 int task_fd_flags(const struct task *task, int number);

@@ -12,6 +12,9 @@
 
 #include "worker/agent/agent.h"
 
+/* Limits seldom change. */
+#define LIMIT_AGE_MAX 16
+
 static int open_process(pid_t process)
 {
 	return (int)syscall(SYS_pidfd_open, process, 0);
@@ -29,11 +32,6 @@ void tasks_init(struct tasks *tasks)
 	memset(tasks, 0, sizeof(*tasks));
 	for (size_t i = 0; i < TASKS_MAX; i++)
 		tasks->all[i].handle = -1;
-}
-
-static bool has_ended(const struct task *task)
-{
-	return syscall(SYS_pidfd_send_signal, task->handle, 0, NULL, 0) < 0 && errno == ESRCH;
 }
 
 static bool has_thread(const struct task *task, pid_t thread)
@@ -65,12 +63,8 @@ struct task *task_find(struct tasks *tasks, pid_t thread)
 
 	for (struct task *task = tasks->all; task < tasks->all + TASKS_MAX; task++) {
 		if (task->handle >= 0 && has_thread(task, thread)) {
-			if (has_ended(task)) {
-				forget(task);
-			} else {
-				task->used = ++tasks->used;
-				return task;
-			}
+			task->used = ++tasks->used;
+			return task;
 		}
 		if (task->used < oldest->used)
 			oldest = task;
@@ -92,14 +86,24 @@ int task_fd(struct task *task, int number)
 {
 	int fd = (int)syscall(SYS_pidfd_getfd, task->handle, number, 0);
 
+	if (fd >= 0 || errno != ESRCH)
+		return fd < 0 ? -errno : fd;
+	/* It has ended, and another has its pid. */
+	close(task->handle);
+	task->handle = open_process(task->process);
+	task->last_number = 0;
+	fd = task->handle < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, task->handle, number, 0);
 	return fd < 0 ? -errno : fd;
 }
 
-uint64_t task_fd_limit(const struct task *task)
+uint64_t task_fd_limit(struct task *task)
 {
 	struct rlimit limit;
 
-	return prlimit(task->process, RLIMIT_NOFILE, NULL, &limit) < 0 ? UINT64_MAX : limit.rlim_cur;
+	if (task->limit_age++ % LIMIT_AGE_MAX == 0)
+		task->limit =
+		    prlimit(task->process, RLIMIT_NOFILE, NULL, &limit) < 0 ? UINT64_MAX : limit.rlim_cur;
+	return task->limit;
 }
 
 int task_fd_flags(const struct task *task, int number)
