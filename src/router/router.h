@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "route/pick.h"
 #include "route/sticky_key.h"
+#include "router/answers.h"
 #include "router/link.h"
 #include "router/poller.h"
 #include "router/reason.h"
@@ -82,7 +83,8 @@ struct router {
 	const struct config *config;
 	struct stats *stats;
 	struct ev_loop *loop;
-	struct poller poller;
+	struct poller poller;   /* of listeners and clients */
+	struct answers answers; /* of workers */
 	struct link *link;
 	ev_io link_io;
 	bool congested; /* workers are not read from until the supervisor has read what they made */

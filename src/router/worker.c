@@ -54,7 +54,7 @@ static void update_watch(struct worker *worker)
 		else
 			events |= EPOLLIN;
 	}
-	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
+	if (poller_set(&worker->router->answers.poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
 
@@ -539,7 +539,7 @@ void worker_free(struct worker *worker)
 
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
-	poller_set(&router->poller, &worker->watch, 0);
+	poller_set(&router->answers.poller, &worker->watch, 0);
 	worker_use_kept(worker);
 	channel_free(worker->channel);
 	if (worker->fd >= 0)
