@@ -243,8 +243,6 @@ def test_program_and_agent_end_together(limpet, made):
 
 def test_what_is_left_of_the_front_costs_nothing_and_stays_alone(limpet, made):
     """limpet is killed: its workers hear of it, and one that ignores that serves what it has, idle."""
-    front = limpet(["sh", "-c", f"trap '' TERM; exec {made('c')} {free_port()}"], workers=1)
-    front.stop()
     config = {"pools": {"web": {"command": ["sh", "-c", f"trap '' TERM; exec {made('c')} {free_port()}"],
                                 "workers": 1, "accept": "seccomp"},
                         "go": {"command": [str(made("go")), place("go")], "workers": 1}}}

@@ -389,6 +389,7 @@ while True:
         front.wait_for(f"connected from {source}")
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_options_are_answered_as_alone(limpet):
     """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
     program = paths.APPS / "socket-options.py"

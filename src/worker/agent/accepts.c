@@ -1,6 +1,6 @@
 /* accept(): a connection comes as a datagram with its socket. It is acknowledged before the program has it: a
- * program that was killed without an acknowledgement has never read a byte, and limpet gives the connection to
- * another. */
+ * program that was killed without an acknowledgement has never read a byte, and limpet gives the connection
+ * to another. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -245,9 +245,9 @@ void accepts_event(struct agent *agent, uint64_t id, uint32_t events)
 	struct server *server;
 	struct task *task;
 
-	TAILQ_FOREACH (waiting, &agent->waiting, entry)
-		if (waiting->id == id)
-			break;
+	TAILQ_FOREACH(waiting, &agent->waiting, entry)
+	if (waiting->id == id)
+		break;
 	if (!waiting)
 		return;
 	task = task_find(&agent->tasks, waiting->call.thread);
@@ -296,7 +296,8 @@ void accept_call(struct agent *agent, const struct call *call)
 		return;
 	}
 	if (!server->listens ||
-	    (call->number == SYS_accept4 && (call->arguments[3] & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) & UINT32_MAX))) {
+	    (call->number == SYS_accept4 &&
+	        (call->arguments[3] & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) & UINT32_MAX))) {
 		trap_return(agent->notify, call, -EINVAL);
 		close(near);
 		return;

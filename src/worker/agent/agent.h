@@ -1,19 +1,19 @@
 /* The inside of limpet-agent, which does from outside what liblimpet-accept.so (worker/accept/) does in the
- * program: for programs that no library can be preloaded into. It is the parent of one worker's program, whose
- * bind(), listen(), accept() and the like the kernel hands over to it (seccomp user notification), also those of
- * all the program's descendants; channel/accept_message.h is what it speaks with the front.
+ * program: for programs that no library can be preloaded into. It is the parent of one worker's program,
+ * whose bind(), listen(), accept() and the like the kernel hands over to it (seccomp user notification), also
+ * those of all the program's descendants; channel/accept_message.h is what it speaks with the front.
  *
  *   limpet -- limpet-agent -- the program -- its children
  *
  * As in the library, the one end of a pair of Unix sockets takes the place of a listening TCP socket, so that
- * poll(), epoll and the rest work by themselves. The agent keeps no copy of that end: when the program closes its
- * last one the front sees it. Which of them a number means it asks the kernel each time (pidfd_getfd()).
+ * poll(), epoll and the rest work by themselves. The agent keeps no copy of that end: when the program closes
+ * its last one the front sees it. Which of them a number means it asks the kernel each time (pidfd_getfd()).
  *
- * Whatever the program does, only its own agent can come to harm: the agent has the program's user, its limits
- * and none of limpet's secrets. It ends with the program, and the program with it.
+ * Whatever the program does, only its own agent can come to harm: the agent has the program's user, its
+ * limits and none of limpet's secrets. It ends with the program, and the program with it.
  *
- * A call that a signal interrupts is no longer waited for: the kernel forgets the notification, and the program
- * makes the call again. So everything here may be begun twice, and says so where it matters.
+ * A call that a signal interrupts is no longer waited for: the kernel forgets the notification, and the
+ * program makes the call again. So everything here may be begun twice, and says so where it matters.
  */
 #ifndef LIMPET_WORKER_AGENT_AGENT_H
 #define LIMPET_WORKER_AGENT_AGENT_H
@@ -35,8 +35,8 @@ struct call {
 	uint64_t arguments[6];
 };
 
-/* In the program, before it is executed: its system calls are trapped from now on. Returns the fd that they are
- * read from, or a negative errno. */
+/* In the program, before it is executed: its system calls are trapped from now on. Returns the fd that they
+ * are read from, or a negative errno. */
 int trap_install(void);
 
 /* Can the kernel do what is needed? 0 or a negative errno. */
@@ -48,13 +48,13 @@ int trap_receive(int notify, struct call *call);
 /* Does the program still wait for it? */
 bool trap_waits(int notify, const struct call *call);
 
-/* Ends a call: with a value or a negative errno, or so that the kernel does what was asked. 0, or -ENOENT: it was
- * interrupted. */
+/* Ends a call: with a value or a negative errno, or so that the kernel does what was asked. 0, or -ENOENT: it
+ * was interrupted. */
 int trap_return(int notify, const struct call *call, int64_t value);
 int trap_continue(int notify, const struct call *call);
 
-/* Gives fd (borrowed) to the program and ends the call with its number there. The number, -ENOENT: interrupted,
- * or another errno, upon which the call is still open. */
+/* Gives fd (borrowed) to the program and ends the call with its number there. The number, -ENOENT:
+ * interrupted, or another errno, upon which the call is still open. */
 int trap_return_fd(int notify, const struct call *call, int fd, bool cloexec);
 
 /* The same, but the call goes on. at: the number that it gets, whose file is closed; -1: a free one. */
@@ -80,8 +80,8 @@ struct tasks {
 
 void tasks_init(struct tasks *tasks);
 
-/* The process that a thread belongs to; NULL: it is no more, or cannot be reached. The pointer is good until the
- * next call of this. */
+/* The process that a thread belongs to; NULL: it is no more, or cannot be reached. The pointer is good until
+ * the next call of this. */
 struct task *task_find(struct tasks *tasks, pid_t thread);
 
 /* A copy of its fd, close-on-exec, owned by the caller. A negative errno: -EBADF, or -EPERM where the kernel
@@ -109,8 +109,8 @@ int memory_write(const struct memory *memory, uint64_t address, const void *from
 
 /* ---- registered.c ---- */
 
-/* The epoll sets of the process that hold its socket number, whose file was own: from now on they hold by, which
- * has its number now, with the same events. Both are borrowed. */
+/* The epoll sets of the process that hold its socket number, whose file was own: from now on they hold by,
+ * which has its number now, with the same events. Both are borrowed. */
 void registered_move(struct task *task, int number, int own, int by);
 
 /* ---- servers.c: listening sockets ---- */
@@ -165,8 +165,8 @@ struct agent {
 /* The server whose near end fd is; NULL: it is another socket. */
 struct server *server_of(struct agent *agent, int fd);
 
-/* The same for the fd of the task with this number; *fd becomes a copy of it, owned by the caller. NULL: it is
- * another's, or cannot be reached; *fd is -1 then. */
+/* The same for the fd of the task with this number; *fd becomes a copy of it, owned by the caller. NULL: it
+ * is another's, or cannot be reached; *fd is -1 then. */
 struct server *server_in(struct agent *agent, struct task *task, int number, int *fd);
 
 void servers_event(struct agent *agent, uint64_t id, uint32_t events);
@@ -204,8 +204,8 @@ void answer_sockname(struct agent *agent, const struct call *call);
 void answer_getsockopt(struct agent *agent, const struct call *call);
 void answer_setsockopt(struct agent *agent, const struct call *call);
 
-/* Copies an address out as the kernel does. 0 or a negative errno. Of a call that is no longer waited for nothing
- * is written. */
+/* Copies an address out as the kernel does. 0 or a negative errno. Of a call that is no longer waited for
+ * nothing is written. */
 int answer_address(struct agent *agent, const struct call *call, uint64_t address, uint64_t length_address,
     const union accept_address *from, socklen_t from_length);
 
@@ -214,8 +214,8 @@ int answer_address(struct agent *agent, const struct call *call, uint64_t addres
 /* Milliseconds that only go forward. */
 int64_t agent_now(void);
 
-/* Puts it into the epoll set, under an id that no other ever has; 0: that failed. Who closes the fd takes it out
- * first: its file lives on in other processes. */
+/* Puts it into the epoll set, under an id that no other ever has; 0: that failed. Who closes the fd takes it
+ * out first: its file lives on in other processes. */
 uint64_t agent_watch(struct agent *agent, int fd, uint32_t events);
 
 /* Takes it out and closes it; -1: nothing. */

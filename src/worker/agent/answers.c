@@ -91,7 +91,8 @@ void answer_getsockopt(struct agent *agent, const struct call *call)
 	trap_return(agent->notify, call, put(agent, call, &value, sizeof(value)));
 }
 
-/* Until it listens the program's own socket is there. Afterwards it is the front's: what is set then is lost. */
+/* Until it listens the program's own socket is there. Afterwards it is the front's: what is set then is lost.
+ */
 void answer_setsockopt(struct agent *agent, const struct call *call)
 {
 	struct server *server = find(agent, call);
@@ -112,7 +113,8 @@ void answer_setsockopt(struct agent *agent, const struct call *call)
 	if (memory.fd >= 0 && memory_read(&memory, call->arguments[3], value, length) == 0)
 		result = trap_waits(agent->notify, call) ? 0 : -ENOENT;
 	memory_close(&memory);
-	if (!result && setsockopt(server->own, (int)call->arguments[1], (int)call->arguments[2], value, length) < 0)
+	if (!result &&
+	    setsockopt(server->own, (int)call->arguments[1], (int)call->arguments[2], value, length) < 0)
 		result = -errno;
 	trap_return(agent->notify, call, result);
 }

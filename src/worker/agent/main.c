@@ -1,5 +1,5 @@
-/* limpet-agent COMMAND...: starts the command with its system calls trapped, serves them until it ends, and ends
- * as it did. The supervisor starts it (supervisor/spawn.c), with the fds of report.h. */
+/* limpet-agent COMMAND...: starts the command with its system calls trapped, serves them until it ends, and
+ * ends as it did. The supervisor starts it (supervisor/spawn.c), with the fds of report.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -209,8 +209,8 @@ static void on_signal(int signals, pid_t limpet, pid_t program)
 	int status;
 
 	while (read(signals, &info, sizeof(info)) == sizeof(info))
-		/* limpet has died: the program hears of it as if it were limpet's child. Others mean the program,
-		 * and have told it. */
+		/* limpet has died: the program hears of it as if it were limpet's child. Others mean the
+		 * program, and have told it. */
 		if (info.ssi_signo == SIGTERM && getppid() != limpet)
 			kill(program, SIGTERM);
 	if (waitpid(program, &status, WNOHANG) == program)
@@ -252,12 +252,12 @@ static int timeout(const struct agent *agent, int64_t now)
 	const struct waiting *waiting;
 	const struct server *server;
 
-	TAILQ_FOREACH (waiting, &agent->waiting, entry)
-		if (waiting->deadline < end)
-			end = waiting->deadline;
-	TAILQ_FOREACH (server, &agent->servers, entry)
-		if (server->question != QUESTION_NONE && server->deadline < end)
-			end = server->deadline;
+	TAILQ_FOREACH(waiting, &agent->waiting, entry)
+	if (waiting->deadline < end)
+		end = waiting->deadline;
+	TAILQ_FOREACH(server, &agent->servers, entry)
+	if (server->question != QUESTION_NONE && server->deadline < end)
+		end = server->deadline;
 	if (end == INT64_MAX)
 		return -1;
 	return end > now ? (int)(end - now) : 0;

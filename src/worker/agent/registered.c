@@ -1,6 +1,6 @@
-/* Some programs put a socket into an epoll set before they bind it. An epoll set holds open files by the number
- * that they had then: the swap leaves the program's own in it, which is limpet's now and would wake the program
- * for nothing. */
+/* Some programs put a socket into an epoll set before they bind it. An epoll set holds open files by the
+ * number that they had then: the swap leaves the program's own in it, which is limpet's now and would wake
+ * the program for nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,8 @@ static void read_set(struct sets *sets, struct task *task, int set, int number)
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)task->process, set);
 	file = fopen(path, "re");
 	while (file && sets->count < SETS_MAX && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "tfd: %d events: %x data: %llx", &held, &events, &data) != 3 || held != number)
+		if (sscanf(line, "tfd: %d events: %x data: %llx", &held, &events, &data) != 3 ||
+		    held != number)
 			continue;
 		sets->all[sets->count].fd = task_fd(task, set);
 		sets->all[sets->count].event.events = events;
@@ -69,7 +70,8 @@ static void find_sets(struct sets *sets, struct task *task, int number)
 		closedir(fds);
 }
 
-/* A socket goes in and out under the number that it has in the process that asks: there are no others here. */
+/* A socket goes in and out under the number that it has in the process that asks: there are no others here.
+ */
 static void move_in_child(const struct sets *sets, int number, int own, int by) __attribute__((noreturn));
 
 static void move_in_child(const struct sets *sets, int number, int own, int by)

@@ -1,6 +1,6 @@
-/* What a worker that is being started tells the supervisor (supervisor/spawn.c), through a pipe that closes when
- * its program runs: nothing, if it is the program itself and all went well; else one of these. limpet-agent,
- * which is started in the program's place and starts it, says REPORT_STARTED first.
+/* What a worker that is being started tells the supervisor (supervisor/spawn.c), through a pipe that closes
+ * when its program runs: nothing, if it is the program itself and all went well; else one of these.
+ * limpet-agent, which is started in the program's place and starts it, says REPORT_STARTED first.
  *
  * Both ends are of one build. */
 #ifndef LIMPET_WORKER_AGENT_REPORT_H

@@ -1,5 +1,5 @@
-/* bind(), listen() and connect(): the conversation with the front, and the swap. Nothing waits here: a question
- * keeps its call open until the answer is there. */
+/* bind(), listen() and connect(): the conversation with the front, and the swap. Nothing waits here: a
+ * question keeps its call open until the answer is there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -34,9 +34,9 @@ struct server *server_of(struct agent *agent, int fd)
 
 	if (!inode)
 		return NULL;
-	TAILQ_FOREACH (server, &agent->servers, entry)
-		if (server->inode == inode)
-			return server;
+	TAILQ_FOREACH(server, &agent->servers, entry)
+	if (server->inode == inode)
+		return server;
 	return NULL;
 }
 
@@ -201,8 +201,7 @@ static int swap(struct agent *agent, struct server *server)
 	if (!task)
 		return -ENOENT;
 	flags = task_fd_flags(task, number);
-	if (flags < 0 ||
-	    fcntl(server->near, F_SETFL, O_RDWR | (server->flags & (O_NONBLOCK | O_ASYNC))) < 0)
+	if (flags < 0 || fcntl(server->near, F_SETFL, O_RDWR | (server->flags & (O_NONBLOCK | O_ASYNC))) < 0)
 		return flags < 0 ? flags : -errno;
 	copy_timeout(server->own, server->near);
 	result = trap_give_fd(agent->notify, &server->call, server->near, number, flags & O_CLOEXEC);
@@ -271,9 +270,9 @@ void servers_event(struct agent *agent, uint64_t id, uint32_t events)
 {
 	struct server *server;
 
-	TAILQ_FOREACH (server, &agent->servers, entry)
-		if (server->id == id || server->far_id == id)
-			break;
+	TAILQ_FOREACH(server, &agent->servers, entry)
+	if (server->id == id || server->far_id == id)
+		break;
 	if (!server)
 		return;
 	/* Nobody has the near end any more. */
@@ -302,7 +301,8 @@ void servers_late(struct agent *agent, int64_t now)
 
 /* ---- calls ---- */
 
-static bool read_port(struct agent *agent, const struct call *call, union accept_address *address, socklen_t *length)
+static bool read_port(
+    struct agent *agent, const struct call *call, union accept_address *address, socklen_t *length)
 {
 	struct memory memory = memory_open(call->thread);
 	socklen_t given = (socklen_t)call->arguments[2];
@@ -312,7 +312,8 @@ static bool read_port(struct agent *agent, const struct call *call, union accept
 	if (given > sizeof(*address))
 		given = sizeof(*address);
 	good = memory.fd >= 0 && given >= sizeof(address->in) &&
-	       memory_read(&memory, call->arguments[1], address, given) == 0 && trap_waits(agent->notify, call);
+	       memory_read(&memory, call->arguments[1], address, given) == 0 &&
+	       trap_waits(agent->notify, call);
 	memory_close(&memory);
 	if (!good || (address->sa.sa_family != AF_INET && address->sa.sa_family != AF_INET6))
 		return false;
@@ -327,15 +328,15 @@ static struct server *asked_before(struct agent *agent, int own)
 	ino_t inode = inode_of(own);
 	struct server *server;
 
-	TAILQ_FOREACH (server, &agent->servers, entry)
-		if (server->question == QUESTION_BIND && server->own_inode == inode)
-			return server;
+	TAILQ_FOREACH(server, &agent->servers, entry)
+	if (server->question == QUESTION_BIND && server->own_inode == inode)
+		return server;
 	return NULL;
 }
 
 /* own is consumed. */
-static void start_bind(struct agent *agent, const struct call *call, int own, const union accept_address *address,
-    socklen_t length, bool listens)
+static void start_bind(struct agent *agent, const struct call *call, int own,
+    const union accept_address *address, socklen_t length, bool listens)
 {
 	struct server *server = asked_before(agent, own);
 	int error;
@@ -371,7 +372,8 @@ static int fd_of(struct agent *agent, const struct call *call)
 	int fd = task ? task_fd(task, (int)call->arguments[0]) : -ESRCH;
 
 	if (fd == -EPERM)
-		agent_warn("cannot reach the files of the program: is its file not readable for its user?", EPERM);
+		agent_warn(
+		    "cannot reach the files of the program: is its file not readable for its user?", EPERM);
 	if (fd < 0)
 		trap_continue(agent->notify, call);
 	return fd;
@@ -427,7 +429,8 @@ void server_listen(struct agent *agent, const struct call *call)
 	}
 	if (server->listens || server->question != QUESTION_NONE) {
 		close(fd);
-		/* Under way: of two that ask at once, or of one that was interrupted, the last gets the answer. */
+		/* Under way: of two that ask at once, or of one that was interrupted, the last gets the
+		 * answer. */
 		if (server->question != QUESTION_NONE && !trap_waits(agent->notify, &server->call))
 			server->call = *call;
 		else

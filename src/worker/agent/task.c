@@ -1,5 +1,5 @@
-/* The processes of the program. What is remembered of one is a pidfd, which never means another; that a thread is
- * one of its threads the kernel says each time. */
+/* The processes of the program. What is remembered of one is a pidfd, which never means another; that a
+ * thread is one of its threads the kernel says each time. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -142,8 +142,9 @@ void memory_close(struct memory *memory)
 
 int memory_read(const struct memory *memory, uint64_t address, void *to, size_t length)
 {
-	return address <= INT64_MAX && pread(memory->fd, to, length, (off_t)address) == (ssize_t)length ? 0
-	                                                                                                 : -EFAULT;
+	return address <= INT64_MAX && pread(memory->fd, to, length, (off_t)address) == (ssize_t)length
+	           ? 0
+	           : -EFAULT;
 }
 
 int memory_write(const struct memory *memory, uint64_t address, const void *from, size_t length)
