@@ -4,6 +4,7 @@
  * CHILDREN   so many processes accept
  * CLOSES     before it begins it executes itself anew, and what it has open is closed then: "marked" (FD_CLOEXEC, as Ruby's
  *            close_others), "closed" (one by one), "range" (close_range()), "behind" (by a system call without the C library)
+ * LIVES_ON   it ignores SIGTERM
  * FILES      the limit of open files, set when it listens
  * COUNT      ends after so many connections
  *
@@ -148,13 +149,16 @@ int main(int argc, char **argv)
 
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	if (getenv("LIVES_ON"))
+		signal(SIGTERM, SIG_IGN);
 	for (int i = 0; i < children; i++)
 		if (fork() == 0) {
 			accept_on(fd, -1);
 			_exit(0);
 		}
 	if (children) {
-		signal(SIGTERM, on_term);
+		if (!getenv("LIVES_ON"))
+			signal(SIGTERM, on_term);
 		while (wait(NULL) > 0 || errno == EINTR)
 			;
 	}
