@@ -98,6 +98,7 @@ struct pool_config {
 	uint64_t hold;
 	unsigned window;
 	unsigned queue;
+	uint64_t queue_timeout;
 	/* The settings of listeners that workers open: a listener without an address, or the defaults. Never NULL once loaded. */
 	struct listener_config *worker_listener;
 	bool has_listeners; /* some listener with an address belongs to this pool */

@@ -171,6 +171,8 @@ const struct key keys[] = {
         .help = "How many hand-offs to one worker may be unacknowledged"},
     {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
         .help = "How many connections may wait behind a worker whose window is full; past it 503"},
+    {KEYS_POOL, "queue_timeout", KEY_DURATION, POOL(queue_timeout), "30s", 1, DAY,
+        .help = "How long a connection may wait there; then 503"},
 
     {KEYS_LIMITS, "nofile", KEY_LIMIT, POOL(limit_nofile), NULL, 16, 1u << 30,
         .help = "How many files and sockets it may have open (RLIMIT_NOFILE)"},

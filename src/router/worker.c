@@ -362,6 +362,7 @@ static void note_sent(struct worker *worker, struct connection *connection)
 	if (worker->sent_count == 0)
 		worker->last_progress = clock_now();
 	connection->send_failed = false;
+	connection->queue_deadline = 0;
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;

@@ -71,6 +71,7 @@ static void test_defaults(void **state)
 	assert_int_equal(pool.hold, 2000);
 	assert_int_equal(pool.window, 64);
 	assert_int_equal(pool.queue, 1024);
+	assert_int_equal(pool.queue_timeout, 30000);
 	assert_int_equal(pool.protocol, PROTOCOL_AUTO);
 	assert_false(pool.umask.is_set);
 	assert_false(pool.limit_core.is_set);

@@ -85,7 +85,7 @@ static const char everything[] =
     "\"core\":\"0\"},"
     "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"drain_signal\":\"QUIT\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\",\"stuck_action\":\"restart\","
     "\"surge\":2,\"max_retired\":8,\"on_down\":\"reject\",\"hold\":\"0s\","
-    "\"window\":2,\"queue\":0}}}";
+    "\"window\":2,\"queue\":0,\"queue_timeout\":\"5s\"}}}";
 
 /* The table of keys makes the printed text: here is one with every key, none at its default, to compare it
  * with. */
