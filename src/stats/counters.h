@@ -46,4 +46,8 @@
 	COUNTER(workers_stuck, "times that a worker acknowledged nothing for stuck_timeout", "look what blocks its event loop") \
 	COUNTER(routers_started, "router processes started", "more than one a start, reload or upgrade: it crashed")   \
 	COUNTER(control_refused, "requests at the control socket from users who may not use it", "")          \
+	COUNTER(external_joined, "external workers that joined a pool", "")                                    \
+	COUNTER(external_refused, "processes that asked to join a pool and were refused", "limpet's log says why") \
+	COUNTER(external_silent, "connections at a pool's socket that ended before they said a whole hello",   \
+	    "look who connects there and says nothing")                                                        \
 	COUNTER(wakeups, "times that the router's event loop ran", "")
