@@ -330,10 +330,13 @@ bool limpet_json_object(const char *text, size_t length, struct limpet_json_memb
 
 bool limpet_json_string(const struct limpet_json_member *member, char *buffer, size_t size)
 {
-	struct reader reader = {member->value, member->value + member->length};
 	struct decoded decoded = {.bytes = buffer, .size = size};
+	struct reader reader;
 
-	return member->value && take_string(&reader, &decoded) && !decoded.unfit;
+	if (!member->value)
+		return false;
+	reader = (struct reader){member->value, member->value + member->length};
+	return take_string(&reader, &decoded) && !decoded.unfit;
 }
 
 bool limpet_json_number(const struct limpet_json_member *member, uint32_t maximum, uint32_t *number)
