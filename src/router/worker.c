@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "router/connection.h"
 #include "router/listener.h"
+#include "router/parking.h"
 #include "router/pool.h"
 #include "router/server.h"
 
@@ -53,7 +54,7 @@ static void update_watch(struct worker *worker)
 		else
 			events |= EPOLLIN;
 	}
-	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
+	if (poller_set(&worker->router->answers.poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
 
@@ -360,6 +361,7 @@ static void note_sent(struct worker *worker, struct connection *connection)
 
 	if (worker->sent_count == 0)
 		worker->last_progress = clock_now();
+	connection->send_failed = false;
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
@@ -401,6 +403,14 @@ static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	slot_flush(worker->slot);
 }
 
+static void retry_soon(struct worker *worker)
+{
+	if (ev_is_active(&worker->retry_timer))
+		return;
+	ev_timer_set(&worker->retry_timer, RETRY_SECONDS, 0.);
+	ev_timer_start(worker->router->loop, &worker->retry_timer);
+}
+
 int worker_send(struct worker *worker, struct connection *connection)
 {
 	struct channel_connection message = {.id = connection->id,
@@ -414,6 +424,11 @@ int worker_send(struct worker *worker, struct connection *connection)
 		return -EAGAIN;
 	if (worker_names_servers(worker))
 		message.server_key = server_for(worker, connection)->key;
+	result = parking_release(connection);
+	if (result < 0) {
+		retry_soon(worker);
+		return -EAGAIN;
+	}
 	if (connection_make_ready(connection) < 0) {
 		connection_close(connection, CLOSE_CLIENT);
 		return 0;
@@ -424,10 +439,7 @@ int worker_send(struct worker *worker, struct connection *connection)
 		return 0;
 	}
 	if (result == -ETOOMANYREFS || result == -ENOBUFS || result == -ENOMEM) {
-		if (!ev_is_active(&worker->retry_timer)) {
-			ev_timer_set(&worker->retry_timer, RETRY_SECONDS, 0.);
-			ev_timer_start(worker->router->loop, &worker->retry_timer);
-		}
+		retry_soon(worker);
 		return -EAGAIN;
 	}
 	/* Should the worker have gone, the end of what it still said tells so: acknowledgements are among it. */
@@ -527,7 +539,7 @@ void worker_free(struct worker *worker)
 
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
-	poller_set(&router->poller, &worker->watch, 0);
+	poller_set(&router->answers.poller, &worker->watch, 0);
 	worker_use_kept(worker);
 	channel_free(worker->channel);
 	if (worker->fd >= 0)
