@@ -100,13 +100,18 @@ int front_connects(struct front *front, unsigned id)
 	return ends[0];
 }
 
+static bool is_filling(const char *bytes, ssize_t length)
+{
+	return length == sizeof(FILLING) - 1 && memcmp(bytes, FILLING, sizeof(FILLING) - 1) == 0;
+}
+
 static ssize_t hear(struct front *front, char *bytes, size_t size)
 {
 	ssize_t length;
 
 	do
 		length = recv(front->channel, bytes, size - 1, 0);
-	while (length > 0 && memcmp(bytes, FILLING, (size_t)length) == 0);
+	while (is_filling(bytes, length));
 	if (length >= 0)
 		bytes[length] = '\0';
 	return length;
@@ -148,8 +153,8 @@ void front_reads(struct front *front)
 	char bytes[64];
 	ssize_t length;
 
-	while ((length = recv(front->channel, bytes, sizeof(bytes), MSG_PEEK)) > 0 &&
-	       memcmp(bytes, FILLING, (size_t)length) == 0)
+	while (
+	    (length = recv(front->channel, bytes, sizeof(bytes), MSG_PEEK)) > 0 && is_filling(bytes, length))
 		recv(front->channel, bytes, sizeof(bytes), 0);
 }
 
