@@ -13,7 +13,9 @@
 #include "config/keys.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
+#include "supervisor/pool_settings.h"
 #include "supervisor/process.h"
+#include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/state.h"
 
@@ -321,6 +323,24 @@ static int restore_processes(struct supervisor *supervisor, const json_t *state)
 	return 0;
 }
 
+/* What a reload would have replaced is to be replaced. */
+static void outdate_pools(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "pools"), i, item)
+	{
+		const char *name = string(item, "pool");
+		struct supervised_pool *pool = name ? pools_find(supervisor, name) : NULL;
+
+		if (!pool || !pool_settings_outdate_described(item, pool->config))
+			continue;
+		for (size_t j = 0; j < pool->slots_count; j++)
+			roll_outdate(pool->slots[j]);
+	}
+}
+
 /* The old router hands over to the one that is started next, if both speak the same language; else it ends, and what it had not
  * handed off is lost. */
 static int restore_router(struct supervisor *supervisor, const json_t *state)
@@ -370,6 +390,7 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 		result = restore_processes(supervisor, state);
 	}
 	if (!result) {
+		outdate_pools(supervisor, state);
 		listeners_commit(supervisor, supervisor->config);
 		result = restore_router(supervisor, state);
 	}
