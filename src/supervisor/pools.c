@@ -9,10 +9,9 @@
 #include "supervisor/process.h"
 #include "supervisor/roll.h"
 
-/* Can a worker of the one be spoken to as a worker of the other? */
-static bool same_protocol(const struct pool_config *a, const struct pool_config *b)
+bool pools_may_keep(const struct pool_config *now, enum protocol protocol, enum flavour flavour)
 {
-	return a->protocol == b->protocol && a->flavour == b->flavour;
+	return now->has_listeners || (now->protocol == protocol && now->flavour == flavour);
 }
 
 struct supervised_pool *pools_find(struct supervisor *supervisor, const char *name)
@@ -115,7 +114,8 @@ static void retire_slot(struct supervised_slot *slot)
 /* Old slots take the places of new ones with the same name; what is not taken over is retired. */
 static void take_over(struct supervised_pool *old, struct supervised_pool *new)
 {
-	bool outdated = pool_settings_outdate(old->config, new->config);
+	bool outdated = pool_settings_outdate(old->config, new->config) || old->config->protocol != new->config->protocol ||
+			old->config->flavour != new->config->flavour;
 
 	for (size_t i = 0; i < new->slots_count; i++) {
 		struct supervised_slot *slot = find_slot(old, new->slots[i]->name);
@@ -173,7 +173,7 @@ int pools_apply(struct supervisor *supervisor, const struct config *config)
 	for (size_t i = 0; i < config->pools_count; i++) {
 		struct supervised_pool *old = pools_find(supervisor, pools[i]->name);
 
-		if (old && same_protocol(old->config, pools[i]->config)) {
+		if (old && pools_may_keep(pools[i]->config, old->config->protocol, old->config->flavour)) {
 			take_over(old, pools[i]);
 			move_listenings(supervisor, old, pools[i]);
 		}

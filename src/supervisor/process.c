@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/backoff.h"
+#include "supervisor/pools.h"
 #include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
@@ -495,8 +496,7 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 
 	if (!process)
 		return NULL;
-	/* A slot whose workers speak otherwise now is another slot. */
-	if (slot && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+	if (slot && !pools_may_keep(slot->pool->config, past->protocol, past->flavour))
 		slot = NULL;
 	if (slot && (past->incoming ? slot->incoming : slot->process))
 		slot = NULL;

@@ -323,21 +323,39 @@ static int restore_processes(struct supervisor *supervisor, const json_t *state)
 	return 0;
 }
 
-/* What a reload would have replaced is to be replaced. */
+static bool speaks_otherwise(const struct process *process, const struct pool_config *config)
+{
+	return process && (process->protocol != config->protocol || process->flavour != config->flavour);
+}
+
+/* Workers that a reload would have replaced are to be replaced. */
+static void outdate_slots(struct supervised_pool *pool, const json_t *past)
+{
+	bool all = past && pool_settings_outdate_described(past, pool->config);
+
+	for (size_t i = 0; i < pool->slots_count; i++) {
+		struct supervised_slot *slot = pool->slots[i];
+
+		if (all || speaks_otherwise(slot->process, pool->config) || speaks_otherwise(slot->incoming, pool->config))
+			roll_outdate(slot);
+	}
+}
+
 static void outdate_pools(struct supervisor *supervisor, const json_t *state)
 {
-	const json_t *item;
-	size_t i;
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		struct supervised_pool *pool = supervisor->pools[i];
+		const json_t *item, *past = NULL;
+		size_t j;
 
-	json_array_foreach(json_object_get(state, "pools"), i, item)
-	{
-		const char *name = string(item, "pool");
-		struct supervised_pool *pool = name ? pools_find(supervisor, name) : NULL;
+		json_array_foreach(json_object_get(state, "pools"), j, item)
+		{
+			const char *name = string(item, "pool");
 
-		if (!pool || !pool_settings_outdate_described(item, pool->config))
-			continue;
-		for (size_t j = 0; j < pool->slots_count; j++)
-			roll_outdate(pool->slots[j]);
+			if (name && strcmp(name, pool->name) == 0)
+				past = item;
+		}
+		outdate_slots(pool, past);
 	}
 }
 

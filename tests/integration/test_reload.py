@@ -219,3 +219,30 @@ def test_of_another_pool_such_an_address_is_taken(limpet, app):
            "pools": {name: {"command": app("http-ws.js"), "workers": 1} for name in ("app", "other")}}
     reload(front, new, expected="reload: nothing was changed: Address already in use")
     assert get(("127.0.0.1", port)).status == 200
+
+
+def test_another_protocol_replaces_workers_one_by_one(limpet, app):
+    """Nobody has to wait, and nobody is refused."""
+    front = limpet(config=config(app, protocol="node-cluster", on_down="reject"))
+    pids = set(front.wait_ready(2).values())
+    with Asking(front.address) as clients:
+        for protocol in ("accept", "node-cluster"):
+            begin = front.mark_log()
+            reload(front, config(app, protocol=protocol, on_down="reject"))
+            front.wait_for("all workers are of the new generation", after=begin)
+            new = set(front.wait_ready(2).values())
+            assert not new & pids
+            pids = new
+        clients.wait_for_more()
+    assert set(clients.pids[-20:]) <= pids
+
+
+def test_workers_stay_that_those_of_another_protocol_cannot_replace(limpet, app):
+    front = limpet(config=config(app, on_down="reject"))
+    slots = front.wait_ready(2)
+    with Asking(front.address) as clients:
+        reload(front, config(app, on_down="reject", protocol="limpet", start_timeout="1s"))
+        front.wait_for("the rolling restart is over")
+        clients.wait_for_more()
+    assert set(clients.pids) == set(slots.values())
+    assert front.wait_ready(2) == slots
