@@ -22,6 +22,9 @@
 #define CLIENTS_MAX 16
 #define CLIENT_SECONDS 5.0
 
+/* For a reload that is put off: longer than a succession can take. limpetctl waits longer. */
+#define RELOAD_SECONDS 8.0
+
 /* Without a file for it, a client waits so long in the backlog. */
 #define PAUSE_SECONDS 0.1
 
@@ -34,6 +37,7 @@ struct control_client {
 	ev_io io;
 	ev_timer timer;
 	size_t received;
+	bool awaits_reload;
 	char request[REQUEST_MAX];
 	char *answer;
 	size_t length;
@@ -157,7 +161,13 @@ static json_t *restart(struct supervisor *supervisor, const char *name)
 	return done("the rolling restart has begun; status shows how far it is");
 }
 
-static json_t *answer(struct supervisor *supervisor, const char *text, size_t length)
+static json_t *outcome_of_reload(int result)
+{
+	return result < 0 ? refusal("nothing was changed; limpet's log says why") : done("reloaded");
+}
+
+/* NULL: it follows, unless memory is out. */
+static json_t *answer(struct supervisor *supervisor, const char *text, size_t length, bool *awaits_reload)
 {
 	json_t *request = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL), *result;
 	const char *command = json_string_value(json_object_get(request, "command"));
@@ -168,9 +178,12 @@ static json_t *answer(struct supervisor *supervisor, const char *text, size_t le
 		result = status(supervisor);
 	else if (strcmp(command, "restart") == 0)
 		result = restart(supervisor, json_string_value(json_object_get(request, "pool")));
-	else if (strcmp(command, "reload") == 0)
-		result = reload(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why") : done("reloaded");
-	else if (strcmp(command, "upgrade") == 0)
+	else if (strcmp(command, "reload") == 0) {
+		int outcome = reload(supervisor);
+
+		*awaits_reload = outcome == RELOAD_PUT_OFF;
+		result = *awaits_reload ? NULL : outcome_of_reload(outcome);
+	} else if (strcmp(command, "upgrade") == 0)
 		result = upgrade(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why")
 						 : done("the new binary is asked whether it can take over; limpet's log says how it ended");
 	else if (strcmp(command, "stop") == 0) {
@@ -198,11 +211,6 @@ static void client_free(struct control_client *client)
 	free(client);
 }
 
-static void on_client_timer(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	client_free(timer->data);
-}
-
 static void on_client_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct control_client *client = io->data;
@@ -217,11 +225,12 @@ static void on_client_writable(struct ev_loop *loop, ev_io *io, int revents)
 		client_free(client);
 }
 
-static void make_answer(struct control_client *client)
+/* result: consumed; NULL: out of memory. */
+static void send_answer(struct control_client *client, json_t *result)
 {
 	struct ev_loop *loop = client->control->supervisor->loop;
-	json_t *result = answer(client->control->supervisor, client->request, client->received);
 
+	client->awaits_reload = false;
 	client->answer = result ? json_dumps(result, JSON_COMPACT) : NULL;
 	json_decref(result);
 	if (!client->answer) {
@@ -230,10 +239,59 @@ static void make_answer(struct control_client *client)
 	}
 	client->length = strlen(client->answer);
 	client->answer[client->length++] = '\n'; /* in place of the NUL: the length counts */
-	ev_io_stop(loop, &client->io);
 	ev_io_init(&client->io, on_client_writable, client->io.fd, EV_WRITE);
 	client->io.data = client;
 	ev_io_start(loop, &client->io);
+}
+
+static void start_timer(struct control_client *client, double seconds)
+{
+	struct ev_loop *loop = client->control->supervisor->loop;
+
+	ev_timer_stop(loop, &client->timer);
+	ev_timer_set(&client->timer, seconds, 0.);
+	ev_timer_start(loop, &client->timer);
+}
+
+static void make_answer(struct control_client *client)
+{
+	struct supervisor *supervisor = client->control->supervisor;
+	bool awaits_reload = false;
+	json_t *result = answer(supervisor, client->request, client->received, &awaits_reload);
+
+	ev_io_stop(supervisor->loop, &client->io);
+	client->awaits_reload = awaits_reload;
+	if (awaits_reload)
+		start_timer(client, RELOAD_SECONDS);
+	else
+		send_answer(client, result);
+}
+
+void control_reloaded(struct supervisor *supervisor, int result)
+{
+	struct control_client *client, *next;
+
+	if (!supervisor->control)
+		return;
+	for (client = TAILQ_FIRST(&supervisor->control->clients); client; client = next) {
+		next = TAILQ_NEXT(client, entry);
+		if (!client->awaits_reload)
+			continue;
+		start_timer(client, CLIENT_SECONDS);
+		send_answer(client, outcome_of_reload(result));
+	}
+}
+
+static void on_client_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct control_client *client = timer->data;
+
+	if (!client->awaits_reload) {
+		client_free(client);
+		return;
+	}
+	start_timer(client, CLIENT_SECONDS);
+	send_answer(client, refusal("the reload was put off, and has not come yet; limpet's log says why"));
 }
 
 static void on_client_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -314,9 +372,9 @@ static void on_connect(struct ev_loop *loop, ev_io *io, int revents)
 	ev_io_init(&client->io, on_client_readable, fd, EV_READ);
 	client->io.data = client;
 	ev_io_start(loop, &client->io);
-	ev_timer_init(&client->timer, on_client_timer, CLIENT_SECONDS, 0.);
+	ev_init(&client->timer, on_client_timer);
 	client->timer.data = client;
-	ev_timer_start(loop, &client->timer);
+	start_timer(client, CLIENT_SECONDS);
 }
 
 /* ---- the socket ---- */

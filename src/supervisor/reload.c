@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "supervisor/control.h"
 #include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
@@ -97,13 +98,19 @@ int reload(struct supervisor *supervisor)
 {
 	int result;
 
-	if (supervisor->state != SUPERVISOR_RUNNING)
+	if (supervisor->state != SUPERVISOR_RUNNING) {
+		log_warning("reload: nothing was changed: limpet is stopping");
+		control_reloaded(supervisor, -EBUSY);
 		return -EBUSY;
+	}
 	supervisor->reload_wanted = router_succession_under_way(supervisor);
-	if (supervisor->reload_wanted)
-		return 0;
+	if (supervisor->reload_wanted) {
+		log_info("reload: follows when the former router has handed over");
+		return RELOAD_PUT_OFF;
+	}
 	readiness_reloading(supervisor);
 	result = reload_now(supervisor);
 	readiness_reloaded(supervisor, result);
+	control_reloaded(supervisor, result);
 	return result;
 }
