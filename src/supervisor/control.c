@@ -1,6 +1,7 @@
 #include "supervisor/control.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,12 @@ struct control_client {
 	char *answer;
 	size_t length;
 	size_t sent;
+};
+
+/* Of the socket's path. */
+struct permissions {
+	unsigned mode;
+	gid_t group; /* (gid_t)-1: as the system makes it */
 };
 
 struct control {
@@ -340,7 +347,7 @@ static bool is_allowed(struct control *control, int fd)
 	stats_add(supervisor->stats, COUNTER_control_refused, 1);
 	if (clock_now() - control->refused >= REFUSAL_SECONDS) {
 		control->refused = clock_now();
-		log_warning("control socket: user %u (pid %d) may not use it and was refused; \"control_mode\" lets a group in",
+		log_warning("control socket: user %u (pid %d) may not use it and was refused; \"control_mode\" and \"control_group\" let a group in",
 		    (unsigned)peer.uid, (int)peer.pid);
 	}
 	return false;
@@ -388,7 +395,15 @@ static void remove_stale(const struct address *address)
 		unlink(address->un.sun_path);
 }
 
-static int open_socket(const struct address *address, unsigned mode)
+/* Group of the path; (gid_t)-1: as it is. 0 or a negative errno. */
+static int set_group(const struct address *address, gid_t group)
+{
+	if (group == (gid_t)-1 || !address->un.sun_path[0])
+		return 0;
+	return chown(address->un.sun_path, (uid_t)-1, group) < 0 ? -errno : 0;
+}
+
+static int open_socket(const struct address *address, const struct permissions *permissions)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
 	mode_t before;
@@ -406,10 +421,14 @@ static int open_socket(const struct address *address, unsigned mode)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	before = umask(~mode & 0777);
-	if (bind(fd, &address->sa, address->length) < 0 || listen(fd, CLIENTS_MAX) < 0)
+	before = umask(~permissions->mode & 0777);
+	if (bind(fd, &address->sa, address->length) < 0)
 		result = -errno;
 	umask(before);
+	if (!result)
+		result = set_group(address, permissions->group);
+	if (!result && listen(fd, CLIENTS_MAX) < 0)
+		result = -errno;
 	if (result)
 		close(fd);
 	return result ? result : fd;
@@ -434,7 +453,7 @@ static void remove_path(const struct address *address)
 }
 
 /* The former socket, if it has this address and can be found there; else it is closed. */
-static int keep_socket(int former, const struct address *address, unsigned mode)
+static int keep_socket(int former, const struct address *address, const struct permissions *permissions)
 {
 	struct address own = {.length = sizeof(own.un)};
 
@@ -442,7 +461,8 @@ static int keep_socket(int former, const struct address *address, unsigned mode)
 		return -1;
 	if (getsockname(former, &own.sa, &own.length) == 0 && address_family(&own) == AF_UNIX) {
 		if (address && address_equal(&own, address) &&
-		    (own.un.sun_path[0] == '\0' || chmod(own.un.sun_path, mode) == 0))
+		    (own.un.sun_path[0] == '\0' ||
+			(set_group(&own, permissions->group) == 0 && chmod(own.un.sun_path, permissions->mode) == 0)))
 			return former;
 		remove_path(&own);
 	}
@@ -450,17 +470,17 @@ static int keep_socket(int former, const struct address *address, unsigned mode)
 	return -1;
 }
 
-static int find_socket(
-    struct address *address, const char *path, int former, unsigned mode, const char **why)
+static int find_socket(struct address *address, const char *path, int former,
+    const struct permissions *permissions, const char **why)
 {
 	int fd, result = address_parse(address, path, why);
 
 	if (result == 0 && address_family(address) != AF_UNIX)
 		result = -EAFNOSUPPORT;
-	fd = keep_socket(former, result < 0 ? NULL : address, mode);
+	fd = keep_socket(former, result < 0 ? NULL : address, permissions);
 	if (result < 0)
 		return result;
-	return fd < 0 ? open_socket(address, mode) : fd;
+	return fd < 0 ? open_socket(address, permissions) : fd;
 }
 
 int control_fd(const struct supervisor *supervisor)
@@ -468,15 +488,32 @@ int control_fd(const struct supervisor *supervisor)
 	return supervisor->control ? supervisor->control->io.fd : -1;
 }
 
+/* A group that is there no more is nobody's. */
+static int find_permissions(const struct config *config, struct permissions *permissions, const char **why)
+{
+	const struct group *group;
+
+	*permissions = (struct permissions){.mode = config->control_mode.bits, .group = (gid_t)-1};
+	if (!config->control_group)
+		return 0;
+	group = getgrnam(config->control_group);
+	if (!group) {
+		*why = "there is no group of the name in control_group";
+		return -ENOENT;
+	}
+	permissions->group = group->gr_gid;
+	return 0;
+}
+
 int control_open(struct supervisor *supervisor, int former)
 {
-	unsigned mode = supervisor->config->control_mode.bits;
 	const char *path = supervisor->config->control, *why = NULL;
+	struct permissions permissions;
 	struct control *control;
 	int fd;
 
 	if (!path) {
-		keep_socket(former, NULL, 0);
+		keep_socket(former, NULL, NULL);
 		return 0;
 	}
 	control = calloc(1, sizeof(*control));
@@ -484,13 +521,17 @@ int control_open(struct supervisor *supervisor, int former)
 		return -ENOMEM;
 	control->supervisor = supervisor;
 	TAILQ_INIT(&control->clients);
-	fd = find_socket(&control->address, path, former, mode, &why);
+	fd = find_permissions(supervisor->config, &permissions, &why);
+	if (fd < 0)
+		keep_socket(former, NULL, NULL);
+	else
+		fd = find_socket(&control->address, path, former, &permissions, &why);
 	if (fd < 0) {
 		log_error("control socket %s: %s", path, why ? why : strerror(-fd));
 		free(control);
 		return fd;
 	}
-	find_owner(control, mode);
+	find_owner(control, permissions.mode);
 	control->refused = -REFUSAL_SECONDS;
 	ev_timer_init(&control->pause_timer, on_pause_timer, 0., 0.);
 	control->pause_timer.data = control;

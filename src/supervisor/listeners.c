@@ -94,6 +94,7 @@ static int open_configured(struct supervisor *supervisor, const struct listener_
 	    .address = &config->address,
 	    .socket_type = SOCK_STREAM,
 	    .backlog = (int)config->backlog,
+	    .mode = config->mode,
 	    .defer_accept = defers_accept(config)};
 	struct listening *listening = listening_new(supervisor, NULL, LINK_INDEX_NEW);
 	char text[ADDRESS_TEXT_MAX];
@@ -175,6 +176,7 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 		listening->index = (uint32_t)i;
 		listening->pool = supervisor->pools[listener->pool - config->pools];
 		listening_set_defer_accept(listening, defers_accept(listener));
+		listening_set_mode(listening, &listener->mode);
 		if (is_new)
 			listening_say(listening);
 	}

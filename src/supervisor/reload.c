@@ -59,6 +59,8 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
 		log_warning("reload: \"control\" has changed; that takes effect at the next start");
 	if (old->control_mode.bits != new->control_mode.bits)
 		log_warning("reload: \"control_mode\" has changed; that takes effect at the next start");
+	if (strcmp(old->control_group ? old->control_group : "", new->control_group ? new->control_group : "") != 0)
+		log_warning("reload: \"control_group\" has changed; that takes effect at the next start");
 	if (strcmp(old->hash_secret ? old->hash_secret : "", new->hash_secret ? new->hash_secret : "") != 0)
 		log_warning("reload: \"hash_secret\" has changed; that takes effect at the next start");
 }

@@ -1,6 +1,8 @@
 """SIGHUP: the configuration is read again; what it keeps goes on."""
+import os
 import signal
 import socket
+import stat
 import threading
 
 import pytest
@@ -137,6 +139,29 @@ def test_listeners_come_and_go(limpet, app):
     assert get(one).status == get(three).status == 200
     with pytest.raises(OSError):
         get(two)
+
+
+def test_a_unix_listener_has_the_mode_of_the_configuration(limpet, app, tmp_path):
+    path, plain = tmp_path / "web.sock", tmp_path / "plain.sock"
+
+    def with_mode(**mode):
+        return {"listeners": {"web": {"address": f"unix:{path}", "sticky": {"header": "Host"}, **mode},
+                              "plain": {"address": f"unix:{plain}"}},
+                "pools": {"app": {"command": app("http-ws.js"), "workers": 1}}}
+
+    before = os.umask(0o027)
+    try:
+        front = limpet(config=with_mode(mode="0622"))
+    finally:
+        os.umask(before)
+    front.wait_ready(1)
+    modes = lambda: [stat.S_IMODE(one.stat().st_mode) for one in (path, plain)]
+    assert modes() == [0o622, 0o750]
+    reload(front, with_mode(mode="0660"))
+    assert modes() == [0o660, 0o750]
+    reload(front, with_mode())
+    assert modes() == [0o660, 0o750]
+    assert get(str(path)).status == get(str(plain)).status == 200
 
 
 @pytest.mark.parametrize("bad", ["{", '{"pools": {}}', '{"listeners": {"web": {"adress": "127.0.0.1:0"}}}'])
