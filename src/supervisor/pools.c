@@ -86,6 +86,9 @@ static struct supervised_pool *draft_pool(struct supervisor *supervisor, const s
 		pool->slots[i] = draft_slot(supervisor, &config->slots[i]);
 		if (!pool->slots[i])
 			goto fail;
+		pool->slots[i]->external = i >= config->workers;
+		if (pool->slots[i]->external)
+			pool->slots[i]->stats->state = SLOT_FREE;
 	}
 	return pool;
 fail:
@@ -114,19 +117,22 @@ static void retire_slot(struct supervised_slot *slot)
 /* Old slots take the places of new ones with the same name; what is not taken over is retired. */
 static void take_over(struct supervised_pool *old, struct supervised_pool *new)
 {
+	bool bereft = old->config->has_listeners && !new->config->has_listeners;
 	bool outdated = pool_settings_outdate(old->config, new->config) || old->config->protocol != new->config->protocol ||
 			old->config->flavour != new->config->flavour;
 
 	for (size_t i = 0; i < new->slots_count; i++) {
 		struct supervised_slot *slot = find_slot(old, new->slots[i]->name);
 
-		if (!slot)
+		if (!slot || slot->external != new->slots[i]->external)
 			continue;
 		old->slots[slot->index] = NULL;
 		slot_free(new->slots[i]);
 		new->slots[i] = slot;
-		if (outdated)
+		if (outdated && !slot->external)
 			roll_outdate(slot);
+		else if (bereft && slot->process)
+			process_retire(slot->process);
 	}
 }
 

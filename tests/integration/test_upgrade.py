@@ -121,7 +121,7 @@ def test_workers_of_other_settings_are_replaced_as_by_a_reload(limpet, app):
 
 def test_the_version_of_the_state_is_asked_for(limpet):
     import subprocess
-    for version, status in (("1", 0), ("0", 1), ("99", 1), ("x", 1)):
+    for version, status in (("2", 0), ("1", 1), ("99", 1), ("x", 1)):
         done = subprocess.run([paths.limpet(), "--can-resume", version, "-t", "--", "node", "server.js"],
                               capture_output=True, text=True, check=False)
         assert (done.returncode == 0) == (status == 0), done
