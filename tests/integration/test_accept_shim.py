@@ -375,3 +375,21 @@ def test_options_are_answered_as_alone(limpet):
     front.wait_for("options: end")
     seen = [line for line in front.text().splitlines() if line.startswith("options: ")]
     assert seen == alone.splitlines()
+
+
+@pytest.fixture(scope="module")
+def c_server(tmp_path_factory):
+    program = tmp_path_factory.mktemp("programs") / "c-server"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, paths.APPS / "c-server.c"], check=True)
+    return program
+
+
+@pytest.mark.parametrize("options", [{}, {"RAW": "1"}, {"CLOSES": "marked"}, {"CLOSES": "closed"}, {"CLOSES": "range"}],
+                         ids=str)
+def test_a_program_that_goes_its_own_ways(limpet, c_server, options):
+    """Calls through syscall(), and programs that close before exec() what they do not know."""
+    front = limpet([c_server, free_port()], workers=2, env=options)
+    front.wait_ready(2)
+    seen = {get(front.address, source=f"127.0.0.{number + 1}").body.split()[1] for number in range(20)}
+    assert seen == {b"0", b"1"}
+    assert "past limpet" not in front.text()

@@ -1,5 +1,5 @@
 /* The functions of the C library that stand before the real ones: each asks whether it concerns us, and else
- * does what it always did. The only file with symbols that a program sees. */
+ * does what it always did. Only this file and interpose_calls.c have symbols that a program sees. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -125,7 +125,7 @@ static int real_close_range(unsigned first, unsigned last, int flags)
 {
 	if (real()->close_range)
 		return real()->close_range(first, last, flags);
-	return (int)syscall(SYS_close_range, first, last, flags);
+	return (int)real()->syscall(SYS_close_range, first, last, flags);
 }
 
 /* All but the control socket. */

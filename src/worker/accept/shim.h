@@ -36,6 +36,9 @@ struct real {
 	void (*closefrom)(int);
 	int (*dup2)(int, int);
 	int (*dup3)(int, int, int);
+	long (*syscall)(long, ...);
+	int (*fcntl)(int, int, ...);
+	int (*fcntl64)(int, int, ...); /* NULL where there is but one */
 };
 
 /* Looked up once. */
