@@ -19,6 +19,28 @@ PYTHON = "/usr/bin/python3"
 PLAIN = [PYTHON, paths.APPS / "plain.py"]
 
 
+@pytest.fixture(name="limpet", params=["preload", "seccomp"])
+def _limpet(limpet, request):
+    """Every test twice: what a program sees is the same, whichever way its calls are reached."""
+    if request.param == "seccomp" and not paths.agent().exists():
+        pytest.skip("limpet was built without libseccomp")
+
+    def start(command=None, *, config=None, workers=None, sticky=None, listen=None, **options):
+        if config is None:
+            config = {"pools": {"default": {"command": [str(word) for word in command], "workers": workers}}}
+            listener = {"pool": "default"}
+            if sticky:
+                listener["sticky"] = [{sticky.partition(":")[0]: sticky.partition(":")[2]}]
+            if listen:
+                listener["address"] = listen
+            if len(listener) > 1:
+                config["listeners"] = {"web": listener}
+        for pool in config["pools"].values():
+            pool["accept"] = request.param
+        return limpet(config=config, **options)
+    return start
+
+
 def free_port():
     """A port that nobody has now, and that the kernel gives to no client: these programs are told theirs."""
     for port in random.sample(range(10240, 32768), 100):
@@ -299,6 +321,7 @@ def test_what_is_left_of_the_front_costs_a_worker_nothing(limpet, tmp_path):
     held[0].close()
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_a_worker_that_listens_past_limpet_is_found(limpet, tmp_path):
     program = tmp_path / "static-server"
     subprocess.run(["cc", "-static", "-o", program, paths.APPS / "static-server.c"], check=True)
@@ -366,6 +389,7 @@ while True:
         front.wait_for(f"connected from {source}")
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_options_are_answered_as_alone(limpet):
     """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
     program = paths.APPS / "socket-options.py"
