@@ -105,10 +105,11 @@ int course_connections(struct load *load);
 /* `connections` pinned ones, each with a message under way all the time. */
 int course_echo(struct load *load);
 
-/* `connections` pinned ones, each with a ping every `every` ms. Then waits for the end of standard input. */
+/* `connections` pinned ones, each with a ping every `every` ms for `seconds`, again for each line on standard
+ * input. */
 int course_idle(struct load *load);
 
-/* `connections` pinned ones, which at a line on standard input are all reset and come back at once. */
+/* `connections` pinned ones, which at each line on standard input are all reset and come back at once. */
 int course_storm(struct load *load);
 
 #endif

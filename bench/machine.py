@@ -112,6 +112,11 @@ def socket_memory():
     return buffers, objects
 
 
+def free_memory():
+    match = re.search(r"MemAvailable:\s+(\d+)", read("/proc/meminfo"))
+    return int(match[1]) * 1024 if match else 0
+
+
 def settled_cpu(pids, seconds=0.5):
     """cpu(), when what is left of a load has been done."""
     end = time.monotonic() + seconds
