@@ -77,7 +77,8 @@ int course_connections(struct load *load)
 		for (unsigned i = 0; i < load->connections && due <= now_ns(); i++) {
 			if (load->clients[i].state != CLIENT_FREE)
 				continue;
-			client_connect(load, &load->clients[i], (unsigned)(load->opened % load->users));
+			client_connect(
+			    load, &load->clients[i], load->first + (unsigned)(load->opened % load->users));
 			due = next_due(load, begun);
 		}
 		load_turn(load, load->rate && due < end ? due : end, on_short);
@@ -115,7 +116,7 @@ static bool open_all(struct load *load, unsigned beside, unsigned seconds)
 
 	while (load->answered - before + failures(load) < load->connections && now_ns() < end) {
 		for (; begin < load->connections && begin - (load->answered - before) < beside; begin++)
-			client_connect(load, &load->clients[begin], begin);
+			client_connect(load, &load->clients[begin], load->first + begin);
 		load_turn(load, end, on_pinned);
 	}
 	load->failed[FAILED_TIMEOUT] += load->connections - (load->answered - before) - failures(load);

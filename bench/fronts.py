@@ -41,16 +41,22 @@ class Ports:
                     return cls.next
 
 
+def processes_for(files):
+    """How many processes can have so many files open, with a margin, under this machine's limit for each."""
+    return -(-files * 4 // (machine.file_limit() * 3))
+
+
 def node_command(mode):
     return [str(NODE), str(NODE_WORKER), mode]
 
 
 class Front:
-    """One of them, and its workers. most: the most connections at a time that it has to bear."""
+    """One of them, and its workers. most: the most connections at a time that it has to bear; where the limit of open files is too low
+    for that, there are more workers, or more processes of the front, than otherwise."""
     kind = "c"   # of its workers
 
     def __init__(self, workers=2, most=4000):
-        self.count = workers
+        self.count = max(workers, processes_for(most))
         self.most = most
         self.port = Ports.free()
         self.worker_ports = []
@@ -189,8 +195,8 @@ class Limpet(Front):
 class Proxy(Front):
     """nginx or HAProxy in front of workers that listen."""
     def split(self):
-        workers = [pid for process in self.processes[:self.count] for pid in machine.tree(process.pid)]
-        return list(machine.tree(self.processes[-1].pid)), workers
+        pids = [list(machine.tree(process.pid)) for process in self.processes]
+        return sum(pids[self.count:], []), sum(pids[:self.count], [])
 
 
 class Nginx(Proxy):
@@ -206,7 +212,7 @@ class Nginx(Proxy):
     map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
     upstream workers { hash $cookie_sid consistent; %s keepalive 64; }
     server {
-        listen %s backlog=4096;
+        listen %s backlog=4096%s;
         location / {
             proxy_pass http://workers; proxy_http_version 1.1; proxy_read_timeout 1h; proxy_send_timeout 1h;
             proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -217,14 +223,16 @@ class Nginx(Proxy):
         else:
             block = """stream {
     upstream workers { hash $remote_addr consistent; %s }
-    server { listen %s backlog=4096; proxy_pass workers; proxy_timeout 1h; }
+    server { listen %s backlog=4096%s; proxy_pass workers; proxy_timeout 1h; }
 }"""
+        # By themselves the processes share connections unevenly, which those that are few can bear.
+        needed = processes_for(self.most * 2)
+        processes, share = (needed, " reuseport") if needed > len(os.sched_getaffinity(0)) else ("auto", "")
         module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
         load = f"load_module {module};\n" if not self.http and module.exists() else ""
-        config = self.write("nginx.conf", f"""{load}daemon off; worker_processes auto; pid nginx.pid; error_log stderr warn;
-worker_rlimit_nofile {self.most * 4 + 1000};
-events {{ worker_connections {self.most * 2 + 1000}; }}
-""" + block % (servers, self.address))
+        config = self.write("nginx.conf", f"""{load}daemon off; worker_processes {processes}; pid nginx.pid; error_log stderr warn;
+events {{ worker_connections {min(self.most * 2 + 1000, machine.file_limit())}; }}
+""" + block % (servers, self.address, share))
         self.run("nginx", "-p", self.directory.name, "-e", "stderr", "-c", config)
 
 
@@ -236,7 +244,7 @@ class Haproxy(Proxy):
         servers = "\n".join(f"  server w{index} 127.0.0.1:{port}" for index, port in enumerate(self.worker_ports))
         balance = "hash req.cook(sid)" if self.http else "source"
         config = self.write("haproxy.cfg", f"""global
-  maxconn {self.most + 1000}
+  maxconn {min(self.most + 1000, machine.file_limit() // 2 - 200)}
 defaults
   mode {"http" if self.http else "tcp"}
   timeout connect 5s
@@ -252,7 +260,8 @@ backend workers
   hash-type consistent
 {servers}
 """)
-        self.run("haproxy", "-db", "-f", config)
+        for _ in range(processes_for(self.most * 2)):
+            self.run("haproxy", "-db", "-f", config)
 
 
 class NodePrimary(Front):

@@ -56,7 +56,8 @@ struct client {
 struct load {
 	/* Options. */
 	struct sockaddr_in address;
-	unsigned connections, sources, users, rate, size, every;
+	unsigned connections, first, sources, users, rate, size,
+	    every; /* first: the number of the first user */
 	double seconds;
 	uint64_t count;
 	bool websocket;

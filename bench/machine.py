@@ -22,7 +22,7 @@ def read(*path):
 
 
 def raise_file_limit():
-    """As far as it goes; returns how far."""
+    """As far as it goes."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     for wanted in (int(read("/proc/sys/fs/nr_open") or most), most):
         try:
@@ -30,6 +30,9 @@ def raise_file_limit():
             break
         except (OSError, ValueError):
             continue
+
+
+def file_limit():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
@@ -152,6 +155,7 @@ def describe():
         "memory": f"{int(memory_kb[1]) / 1048576:.1f} GiB" if memory_kb else "unknown",
         "kernel": platform.release(),
         "system": system[1] if system else "unknown",
+        "open files a process": f"{file_limit():,}",
         "load before": read("/proc/loadavg").split()[0],
         "limpet": f"{first_line(BUILD / 'src' / 'limpet', '--version')} ({options.stdout.strip() or 'no git'})",
         "build": build_type(),

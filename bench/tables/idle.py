@@ -3,7 +3,7 @@ import contextlib
 
 import machine
 from fronts import FRONTS, Failed
-from load import Load
+from load import Crowd
 
 NAME = "idle"
 TITLE = "Idle WebSockets"
@@ -16,8 +16,6 @@ COLUMNS = [("memory", "front MB", "{:.1f}"), ("memory_each", "bytes a connection
            ("p99", "pong p99 us", "{:,.0f}"), ("open_seconds", "s to open", "{:.2f}"), ("failures", "failures", "{:,.0f}")]
 DEFAULT = ["none-c", "limpet-cookie", "nginx-http", "haproxy-http", "socket.io-sticky"]
 SIZES = [1000, 10000, 42000]
-# For a client, the front's two sockets and a worker, and some more.
-FILES_EACH = 2.2
 # Of the whole machine, for a connection through a proxy.
 MEMORY_EACH = 45000
 
@@ -25,7 +23,7 @@ MEMORY_EACH = 45000
 def open_one(context, stack, front, size, seconds):
     fronts = front.split()[0]
     memory, kernel = machine.memory(fronts)[0], sum(machine.socket_memory())
-    load = stack.enter_context(Load("idle", front, websocket=True, connections=size, seconds=seconds, every=6000, sources=250))
+    load = Crowd(stack, "idle", front, size, websocket=True, seconds=seconds, every=6000)
     opened = load.phase()
     if opened["answered"] < size:
         raise Failed(f"{front.name}: {opened['answered']} of {size} connections were opened")
@@ -65,9 +63,7 @@ def run(context):
     names = context.choose(DEFAULT, FRONTS)
     table = context.table(COLUMNS, title=TITLE, about=ABOUT)
     for size in [200] if context.quick else SIZES:
-        if size * FILES_EACH > context.files:
-            context.skip(f"{size:,} connections", f"needs {size * FILES_EACH:,.0f} open files, the limit is {context.files:,}")
-        elif size * MEMORY_EACH * len(names) > machine.free_memory():
+        if size * MEMORY_EACH * len(names) > machine.free_memory():
             context.skip(f"{size:,} connections", "there is too little memory")
         else:
             run_size(context, table, names, size, 0.5 if context.quick else 2.0)

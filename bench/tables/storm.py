@@ -3,7 +3,7 @@ import contextlib
 
 import machine
 from fronts import FRONTS, Failed
-from load import Load
+from load import Crowd
 
 NAME = "storm"
 TITLE = "A reconnect storm"
@@ -29,12 +29,12 @@ def measure(front, load, size):
 
 def run(context):
     names = context.choose(DEFAULT, FRONTS)
-    size = 500 if context.quick else min(20000, int(context.files / 3))
+    size = 500 if context.quick else 20000
     table = context.table(COLUMNS, title=TITLE, about=ABOUT)
     with contextlib.ExitStack() as stack:
         running = []
         for front in context.start(stack, [FRONTS[name](most=size) for name in names]):
-            load = stack.enter_context(Load("storm", front, websocket=True, connections=size))
+            load = Crowd(stack, "storm", front, size, websocket=True)
             try:
                 if load.phase()["answered"] < size:
                     raise Failed("not all connections were opened")
