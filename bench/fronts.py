@@ -54,6 +54,7 @@ class Front:
     """One of them, and its workers. most: the most connections at a time that it has to bear; where the limit of open files is too low
     for that, there are more workers, or more processes of the front, than otherwise."""
     kind = "c"   # of its workers
+    answering = None  # how many of them are to be heard of at the start, if not the first few
 
     def __init__(self, workers=2, most=4000):
         self.count = max(workers, processes_for(most))
@@ -115,18 +116,17 @@ class Front:
         raise NotImplementedError
 
     def wait_ready(self, seconds=30.0):
-        """Waits until every worker has answered."""
+        """Waits until every worker has answered, or the first few."""
         end, seen, number = time.monotonic() + seconds, set(), 0
-        while len(seen) < min(self.count, 4):
+        wanted = min(self.count, 4) if self.answering is None else self.answering
+        while len(seen) < wanted:
             number += 1
-            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            try:
                 seen.add(self.ask(number))
-                continue
+            except (OSError, http.client.HTTPException, ValueError):
+                time.sleep(0.05)
             if time.monotonic() > end or any(process.poll() is not None for process in self.processes):
-                break
-            time.sleep(0.05)
-        if len(seen) < min(self.count, 4):
-            raise Failed(f"{self.name}: {len(seen)} of {self.count} workers answered:\n{self.log_text()[-3000:]}")
+                raise Failed(f"{self.name}: {len(seen)} of {self.count} workers answered:\n{self.log_text()[-3000:]}")
 
     def ask(self, number):
         """One request of user `number`; the answer's worker."""
@@ -158,9 +158,11 @@ class Front:
 
 class Direct(Front):
     """No front: the workers listen themselves."""
+    threads = False
+
     def start(self):
         if self.kind == "c":
-            self.run(WORKER, "-r", "-p", self.count, self.address)
+            self.run(WORKER, "-r", "-t" if self.threads else "-p", self.count, self.address)
         else:
             for _ in range(self.count):
                 self.run(*node_command("reuseport"), PORT=str(self.port))
@@ -185,6 +187,14 @@ class Limpet(Front):
                                            "environment": {"PORT": str(self.port)}, "kill_timeout": "1s", "drain_timeout": "0s",
                                            **self.extra}}}
         self.run(machine.BUILD / "src" / "limpet", "-c", self.write("limpet.json", json.dumps(self.config)))
+
+    def wait_ready(self, seconds=30.0):
+        end = time.monotonic() + seconds
+        while self.log_text().count(") ready\n") < self.count:
+            if time.monotonic() > end or self.processes[0].poll() is not None:
+                raise Failed(f"{self.name}: not all workers are ready:\n{self.log_text()[-3000:]}")
+            time.sleep(0.05)
+        super().wait_ready(seconds)
 
     def split(self):
         pids = machine.tree(self.processes[0].pid)
@@ -227,7 +237,7 @@ class Nginx(Proxy):
 }"""
         # By themselves the processes share connections unevenly, which those that are few can bear.
         needed = processes_for(self.most * 2)
-        processes, share = (needed, " reuseport") if needed > len(os.sched_getaffinity(0)) else ("auto", "")
+        processes, share = (needed, " reuseport") if needed > machine.cpus() else ("auto", "")
         module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
         load = f"load_module {module};\n" if not self.http and module.exists() else ""
         config = self.write("nginx.conf", f"""{load}daemon off; worker_processes {processes}; pid nginx.pid; error_log stderr warn;

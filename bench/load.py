@@ -1,5 +1,6 @@
 """Runs the load client and the measurements around it."""
 import json
+import select
 import subprocess
 
 import machine
@@ -32,6 +33,9 @@ class Load:
             self.process.wait()
 
     def phase(self):
+        # One line at a time is there at most, so that nothing hides in Python's buffer.
+        if not select.select([self.process.stdout], [], [], self.timeout)[0]:
+            raise Failed(f"{self.front.name}: the load client says nothing for {self.timeout} s")
         line = self.process.stdout.readline()
         if not line:
             raise Failed(f"{self.front.name}: the load client ended with {self.process.wait(10)}")
