@@ -260,7 +260,7 @@ static void take_some(struct worker *worker)
 	}
 	if (!count)
 		return;
-	snprintf(reply, sizeof(reply), "{\"type\":\"ack\",\"upto\":%lu}", last);
+	snprintf(reply, sizeof(reply), "{\"type\":\"ack\",\"through\":%lu}", last);
 	tell(worker, reply);
 	for (int i = 0; i < count; i++)
 		client_begin(worker, fds[i]);

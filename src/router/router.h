@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "route/pick.h"
 #include "route/sticky_key.h"
+#include "router/answers.h"
 #include "router/link.h"
 #include "router/poller.h"
 #include "router/reason.h"
@@ -74,6 +75,8 @@ struct router_pool {
 	struct pick_slot *picks;
 	struct pick_table table;
 	struct slot *slots;
+	TAILQ_HEAD(queued_list, connection) queued; /* behind busy workers, the first to give up first */
+	ev_timer queue_timer;
 	bool open;            /* connections are accepted: some worker was ready, or start_timeout is over */
 	ev_timer open_timer;
 };
@@ -82,7 +85,8 @@ struct router {
 	const struct config *config;
 	struct stats *stats;
 	struct ev_loop *loop;
-	struct poller poller;
+	struct poller poller;   /* of listeners and clients */
+	struct answers answers; /* of workers */
 	struct link *link;
 	ev_io link_io;
 	bool congested; /* workers are not read from until the supervisor has read what they made */
