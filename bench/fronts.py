@@ -177,6 +177,10 @@ class Limpet(Front):
     extra = {}
 
     def start(self):
+        extra = dict(self.extra)
+        known = subprocess.run([machine.BUILD / "src" / "limpet", "--print-schema"], capture_output=True, text=True, check=True)
+        if '"connections"' not in known.stdout and extra.pop("connections", "message") == "accept":
+            raise Failed("this limpet passes sockets to node-cluster workers by messages only")
         if self.kind == "node":
             command = node_command("listen")
         else:
@@ -185,7 +189,7 @@ class Limpet(Front):
         self.config = {"control": str(pathlib.Path(self.directory.name, "control.sock")), "listeners": {"web": listener},
                        "pools": {"bench": {"command": command, "protocol": self.protocol, "workers": self.count,
                                            "environment": {"PORT": str(self.port)}, "kill_timeout": "1s", "drain_timeout": "0s",
-                                           **self.extra}}}
+                                           **extra}}}
         self.run(machine.BUILD / "src" / "limpet", "-c", self.write("limpet.json", json.dumps(self.config)))
 
     def wait_ready(self, seconds=30.0):
@@ -305,9 +309,11 @@ FRONTS = {front.name: front for front in [
     variant(Haproxy, "haproxy-tcp", "balance source", http=False),
     variant(Haproxy, "haproxy-http", "balance hash of the cookie, upstream reuse"),
     variant(Direct, "none-node", "workers listen themselves, reusePort", kind="node"),
-    variant(Limpet, "limpet-node-ip", "by address, node:cluster's messages", kind="node", protocol="node-cluster"),
-    variant(Limpet, "limpet-node", "by cookie, node:cluster's messages", kind="node", protocol="node-cluster", sticky=COOKIE),
-    variant(Limpet, "limpet-node-accept", "by cookie, the workers' own accept()", kind="node", protocol="accept", sticky=COOKIE),
+    variant(Limpet, "limpet-node", "by cookie, node-cluster, sockets through accept()", kind="node", protocol="node-cluster",
+            sticky=COOKIE, extra={"connections": "accept"}),
+    variant(Limpet, "limpet-node-message", "by cookie, node-cluster, sockets with Node.js' messages", kind="node",
+            protocol="node-cluster", sticky=COOKIE, extra={"connections": "message"}),
+    variant(Limpet, "limpet-node-accept", "by cookie, protocol accept", kind="node", protocol="accept", sticky=COOKIE),
     variant(Nginx, "nginx-http-node", "hash of the cookie, upstream keep-alive", kind="node"),
     variant(Haproxy, "haproxy-http-node", "balance hash of the cookie, upstream reuse", kind="node"),
     variant(NodePrimary, "node-cluster", "round robin, not sticky"),

@@ -44,7 +44,7 @@ def test_no_registry_is_named_in_the_lock_of_the_test_packages():
         assert not [name for name, version in pinned.items() if version.rsplit("@", 1)[-1][0] in "^~*<>="]
 
 
-@pytest.mark.parametrize("script", sorted(paths.TESTS.glob("*/*.js")),
+@pytest.mark.parametrize("script", sorted([*paths.TESTS.glob("*/*.js"), *paths.ROOT.glob("bench/*.js")]),
                          ids=lambda path: path.name)
 def test_javascript(script):
     check("node", "--check", script)
