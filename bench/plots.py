@@ -90,8 +90,8 @@ def processes(table, directory):
         own = [table.median(row, "voluntary") for row in rows]
         axes[1][column].barh(names, own, color=WORKERS, label="own accord")
         axes[1][column].barh(names, [table.median(row, "involuntary") for row in rows], left=own, color=OTHERS, label="forced")
-        axes[1][column].set_title(f"context switches for each of the {kind}", loc="left")
-    axes[1][1].legend(frameon=False)
+        axes[1][column].set_title("context switches for each", loc="left")
+    axes[1][1].legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1, -0.12))
     figure.tight_layout()
     save(figure, directory, "processes")
 

@@ -65,6 +65,8 @@ def run(context):
         for kind, front_class in KINDS:
             for count in (cpus, 4 * cpus):
                 running += [(f"{count} {kind}", front) for front in context.start(stack, [front_class(workers=count)])]
+        for _, front in running:   # JIT
+            requests(front, seconds)
         for _ in context.rounds():
             for users in [100] if context.quick else USERS:
                 measure_users(context, table, users)

@@ -1,4 +1,5 @@
 """bench/run and bench/instructions, as a smoke test: what they measure here says nothing."""
+import importlib.util
 import json
 import os
 import shutil
@@ -19,9 +20,12 @@ def run(*command):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What one run of tables without Node.js leaves."""
+    # They are not installed here as two of them start a service of the system.
     for needed in ("nginx", "haproxy"):
         if not shutil.which(needed) and not shutil.which(needed, path="/usr/sbin"):
-            pytest.skip(f"{needed} is not installed")
+            pytest.skip(f"{needed} is not installed (sh config/packages bench)")
+    if not importlib.util.find_spec("matplotlib"):
+        pytest.skip("matplotlib is not installed (sh config/packages bench)")
     directory = tmp_path_factory.mktemp("results")
     done = run(BENCH / "run", "--quick", "--results", directory, "--only", "none-c,limpet-cookie,nginx-http,haproxy-http",
                "connections", "after", "idle", "scale", "storm")
