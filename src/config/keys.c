@@ -20,6 +20,9 @@
 static const struct choice log_level_choices[] = {{"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING},
     {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
 
+static const struct choice client_address_choices[] = {
+    {"peer", CLIENT_ADDRESS_PEER}, {"ignore", CLIENT_ADDRESS_IGNORE}, {NULL, 0}};
+
 static const struct choice log_format_choices[] = {
     {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
@@ -52,8 +55,9 @@ const struct key keys[] = {
     {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
         .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
     {KEYS_CONFIG, "control_mode", KEY_MODE, CONFIG(control_mode), "0600", .max = 0660,
-        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too, which is "
-                "limpet's own or that of a set-group-ID directory"},
+        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too"},
+    {KEYS_CONFIG, "control_group", KEY_STRING, CONFIG(control_group), .min = 1, .max = 255,
+        .help = "Group of that socket; without it limpet's own or that of a set-group-ID directory"},
     {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
         .help = "File whose first 32 bytes seed the hash of keys, so that several hosts, or one host after a full "
                 "restart, send a client to the same slot; without it the seed is random at each start"},
@@ -73,6 +77,9 @@ const struct key keys[] = {
     {KEYS_LISTENER, "address", KEY_ADDRESS, LISTENER(address), .max = 255,
         .help = "Where to listen: HOST:PORT, [HOST]:PORT, PORT, unix:/PATH or unix:@NAME; without it this "
                 "listener says how the addresses are served that the workers of the pool ask for"},
+    {KEYS_LISTENER, "mode", KEY_MODE, LISTENER(mode), .max = 0777,
+        .help = "Permissions of a Unix socket's path, such as \"0660\": who may write to it may connect; without it what the "
+                "umask leaves; one that the service manager made keeps its own"},
     {KEYS_LISTENER, "pool", KEY_POOL_NAME, 0, .min = 1, .max = 64,
         .help = "Pool whose workers get the connections; may be left out if there is only one"},
     {KEYS_LISTENER, "sticky", KEY_STICKY_LIST, 0, .min = 1, .max = STICKY_SOURCES_MAX,
@@ -83,6 +90,10 @@ const struct key keys[] = {
         .help =
             "Whether every connection begins with a PROXY protocol header, version 1 or 2; one without is "
             "closed"},
+    {KEYS_LISTENER, "client_address", KEY_CHOICE, LISTENER(client_address), "peer",
+        .choices = client_address_choices,
+        .help = "With proxy_protocol and protocol accept, whom accept() and getpeername() name: peer, the client that the "
+                "header names, or ignore, the proxy"},
     {KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
         .help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
                 "protocol, Forwarded or X-Forwarded-For; \"unix\" means every peer on a Unix socket"},
