@@ -462,3 +462,48 @@ def test_a_program_that_is_to_see_the_proxy(limpet):
         connection.send(proxy_protocol.v1("203.0.113.9") + request("/"))
         seen = connection.response().json()
         assert seen["peer"] == seen["peername"] == "%s:%d" % connection.socket.getsockname()
+
+
+LATE_OPTIONS = """
+import json, os, socket, sys
+listening = socket.socket()
+listening.bind(("127.0.0.1", int(sys.argv[1])))
+if "FORK" in os.environ and os.fork():
+    os.wait()
+listening.listen(16)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
+listening.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 33)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # would concern others
+while True:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        body = json.dumps([connection.getsockopt(*option) for option in (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            (socket.IPPROTO_IP, socket.IP_TTL), (socket.SOL_SOCKET, socket.SO_REUSEPORT))]).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"FORK": "1"}], ids=["listens itself", "the child listens"])
+def test_options_that_are_set_late_are_the_connections(limpet, tmp_path, options):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, free_port()], workers=1, env=options)
+    front.wait_ready(1)
+    address = front.address
+    wait_until(lambda: get(address).json() == [1, 77, 33, 0], "options set at the front")
+    # They are the socket's, whoever passes it on.
+    os.kill(front.router(), signal.SIGKILL)
+    assert get(address).json() == [1, 77, 33, 0]
+
+
+def test_a_listener_of_limpets_own_is_not_the_programs(limpet, tmp_path):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, "7"], workers=1, listen="127.0.0.1:0")
+    front.wait_ready(1)
+    # The option has come before the connection: they take the same way.
+    get(front.address)
+    assert get(front.address).json()[1:] == [7200, 64, 0]
