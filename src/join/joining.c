@@ -39,7 +39,8 @@ struct joining {
 	int channel;    /* the front's end of the worker's channel: kept for the next front; -1: given away */
 	int worker_end; /* until the command is started; then -1 */
 	int signals;
-	pid_t pid; /* 0: not started */
+	pid_t pid;   /* 0: not started */
+	pid_t agent; /* limpet-agent, which started it and ends as it does; 0: there is none */
 	char pool[FRONT_NAME_MAX + 1], slot[FRONT_NAME_MAX + 1]; /* where it is; empty: nowhere yet */
 	bool ready;
 	bool draining;
@@ -175,7 +176,7 @@ static void start_command(struct joining *joining, const struct front_answer *we
 	free(command->name);
 	command->name = name;
 	spawn.nofile = &nofile;
-	joining->pid = spawn_worker(&spawn, &what);
+	joining->pid = spawn_worker(&spawn, &joining->agent, &what);
 	close(joining->worker_end);
 	joining->worker_end = -1;
 	if (joining->pid < 0) {
@@ -262,9 +263,10 @@ static void die_of(int number)
 
 static void on_child(struct joining *joining)
 {
+	pid_t child = joining->agent > 0 ? joining->agent : joining->pid;
 	int status;
 
-	if (joining->pid <= 0 || waitpid(joining->pid, &status, WNOHANG) != joining->pid)
+	if (child <= 0 || waitpid(child, &status, WNOHANG) != child)
 		return;
 	/* What it left behind in its process group has lost its front. */
 	kill(-joining->pid, SIGTERM);

@@ -32,6 +32,7 @@
 	COUNTER(no_worker, "503: no worker could take the connection", "look why workers are down")            \
 	COUNTER(hold_expired, "503: the slot did not come back and no other could take the connection", "look why workers are down") \
 	COUNTER(queue_full, "503: the queue behind a busy worker is full", "add workers, or raise queue")      \
+	COUNTER(queue_timeout, "503: waited longer than queue_timeout behind a busy worker", "add workers")    \
 	COUNTER(proxy_invalid, "closed: missing or malformed PROXY header",                                    \
 	    "let the proxy send the header, or set proxy_protocol to false")                                   \
 	COUNTER(proxy_untrusted, "closed: PROXY protocol listener, peer not in trusted_proxies",               \

@@ -28,3 +28,7 @@ def limpet_join() -> pathlib.Path:
 
 def demo_worker() -> pathlib.Path:
     return build() / "src" / "worker" / "limpet-demo-worker"
+
+
+def agent() -> pathlib.Path:
+    return build() / "src" / "worker" / "agent" / "limpet-agent"

@@ -11,12 +11,34 @@ import time
 
 import pytest
 
-from harness import paths, sticky
+from harness import paths, proxy_protocol, sticky
 from harness.http import Connection, get, request
 from harness.wait import wait_until
 
 PYTHON = "/usr/bin/python3"
 PLAIN = [PYTHON, paths.APPS / "plain.py"]
+
+
+@pytest.fixture(name="limpet", params=["preload", "seccomp"])
+def _limpet(limpet, request):
+    """Every test twice: what a program sees is the same, whichever way its calls are reached."""
+    if request.param == "seccomp" and not paths.agent().exists():
+        pytest.skip("limpet was built without libseccomp")
+
+    def start(command=None, *, config=None, workers=None, sticky=None, listen=None, **options):
+        if config is None:
+            config = {"pools": {"default": {"command": [str(word) for word in command], "workers": workers}}}
+            listener = {"pool": "default"}
+            if sticky:
+                listener["sticky"] = [{sticky.partition(":")[0]: sticky.partition(":")[2]}]
+            if listen:
+                listener["address"] = listen
+            if len(listener) > 1:
+                config["listeners"] = {"web": listener}
+        for pool in config["pools"].values():
+            pool["accept"] = request.param
+        return limpet(config=config, **options)
+    return start
 
 
 def free_port():
@@ -299,6 +321,7 @@ def test_what_is_left_of_the_front_costs_a_worker_nothing(limpet, tmp_path):
     held[0].close()
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_a_worker_that_listens_past_limpet_is_found(limpet, tmp_path):
     program = tmp_path / "static-server"
     subprocess.run(["cc", "-static", "-o", program, paths.APPS / "static-server.c"], check=True)
@@ -366,6 +389,7 @@ while True:
         front.wait_for(f"connected from {source}")
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_options_are_answered_as_alone(limpet):
     """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
     program = paths.APPS / "socket-options.py"
@@ -375,3 +399,111 @@ def test_options_are_answered_as_alone(limpet):
     front.wait_for("options: end")
     seen = [line for line in front.text().splitlines() if line.startswith("options: ")]
     assert seen == alone.splitlines()
+
+
+@pytest.fixture(scope="module")
+def c_server(tmp_path_factory):
+    program = tmp_path_factory.mktemp("programs") / "c-server"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, paths.APPS / "c-server.c"], check=True)
+    return program
+
+
+@pytest.mark.parametrize("options", [{}, {"RAW": "1"}, {"CLOSES": "marked"}, {"CLOSES": "closed"}, {"CLOSES": "range"}],
+                         ids=str)
+def test_a_program_that_goes_its_own_ways(limpet, c_server, options):
+    """Calls through syscall(), and programs that close before exec() what they do not know."""
+    front = limpet([c_server, free_port()], workers=2, env=options)
+    front.wait_ready(2)
+    seen = {get(front.address, source=f"127.0.0.{number + 1}").body.split()[1] for number in range(20)}
+    assert seen == {b"0", b"1"}
+    assert "past limpet" not in front.text()
+
+
+PROXIED = {"proxy_protocol": True, "trusted_proxies": ["127.0.0.0/8"], "sticky": "ip"}
+
+
+@pytest.mark.parametrize("bound,header,client", [
+    ("127.0.0.1", proxy_protocol.v1("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    ("127.0.0.1", proxy_protocol.v2("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    ("[::1]", proxy_protocol.v1("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    # An IPv4 socket has no such address: the proxy's is the best that there is.
+    ("127.0.0.1", proxy_protocol.v2("2001:db8::7", source_port=51123), None),
+    ("127.0.0.1", proxy_protocol.v2_raw(proxy_protocol.LOCAL, proxy_protocol.UNSPEC, b""), None),
+])
+def test_the_client_behind_a_proxy_is_the_peer(limpet, bound, header, client):
+    front = limpet(config={"listeners": {"web": {**PROXIED, "address": "127.0.0.1:0"}}, "pools": {
+        "web": {"command": [*map(str, PLAIN), f"{bound}:7"], "workers": 2}}})
+    front.wait_ready(2)
+    for _ in range(3):
+        with Connection(front.address) as connection:
+            name = "%s:%d" % connection.socket.getsockname()
+            connection.send(header + request("/"))
+            seen = connection.response().json()
+        assert seen["peer"] == seen["peername"] == (client or name)
+
+
+def test_the_client_behind_a_proxy_on_a_socket_of_both_families(limpet):
+    port = free_port()
+    front = limpet(config={"listeners": {"web": PROXIED}, "pools": {
+        "web": {"command": [*map(str, PLAIN), f"[::]:{port}"], "workers": 1}}})
+    front.wait_ready(1)
+    for client, seen in [("203.0.113.9", "[::ffff:203.0.113.9]:51123"), ("2001:db8::7", "[2001:db8::7]:51123")]:
+        with Connection(("127.0.0.1", port)) as connection:
+            connection.send(proxy_protocol.v2(client, source_port=51123) + request("/"))
+            answer = connection.response().json()
+            assert answer["peer"] == answer["peername"] == seen
+
+
+def test_a_program_that_is_to_see_the_proxy(limpet):
+    front = limpet(config={"listeners": {"web": {**PROXIED, "address": "127.0.0.1:0", "client_address": "ignore"}}, "pools": {
+        "web": {"command": [*map(str, PLAIN), "127.0.0.1:7"], "workers": 1}}})
+    front.wait_ready(1)
+    with Connection(front.address) as connection:
+        connection.send(proxy_protocol.v1("203.0.113.9") + request("/"))
+        seen = connection.response().json()
+        assert seen["peer"] == seen["peername"] == "%s:%d" % connection.socket.getsockname()
+
+
+LATE_OPTIONS = """
+import json, os, socket, sys
+listening = socket.socket()
+listening.bind(("127.0.0.1", int(sys.argv[1])))
+if "FORK" in os.environ and os.fork():
+    os.wait()
+listening.listen(16)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
+listening.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 33)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # would concern others
+while True:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        body = json.dumps([connection.getsockopt(*option) for option in (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            (socket.IPPROTO_IP, socket.IP_TTL), (socket.SOL_SOCKET, socket.SO_REUSEPORT))]).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"FORK": "1"}], ids=["listens itself", "the child listens"])
+def test_options_that_are_set_late_are_the_connections(limpet, tmp_path, options):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, free_port()], workers=1, env=options)
+    front.wait_ready(1)
+    address = front.address
+    wait_until(lambda: get(address).json() == [1, 77, 33, 0], "options set at the front")
+    # They are the socket's, whoever passes it on.
+    os.kill(front.router(), signal.SIGKILL)
+    assert get(address).json() == [1, 77, 33, 0]
+
+
+def test_a_listener_of_limpets_own_is_not_the_programs(limpet, tmp_path):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, "7"], workers=1, listen="127.0.0.1:0")
+    front.wait_ready(1)
+    # The option has come before the connection: they take the same way.
+    get(front.address)
+    assert get(front.address).json()[1:] == [7200, 64, 0]
