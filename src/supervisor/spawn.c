@@ -39,7 +39,8 @@ static const char *const steps[REPORT_STEPS] = {
     [REPORT_PRELOAD_MUSL] =
         "cannot find liblimpet-accept-musl.so, which protocol accept preloads into programs of musl (build limpet "
         "where musl-gcc is, Debian's musl-tools, or set \"accept\": \"seccomp\")",
-    [REPORT_AGENT] = "cannot run limpet-agent, which serves its system calls (is limpet installed completely?)",
+    [REPORT_AGENT] = "cannot run limpet-agent, which serves its system calls (is limpet installed completely, and was it built "
+                     "with libseccomp?)",
     [REPORT_TRAP] = "cannot trap its system calls (\"accept\": \"seccomp\", which statically linked programs and "
                     "Go's get, needs Linux 5.14 or newer, and a container that allows seccomp(); else use protocol "
                     "limpet, or link it dynamically and build it with gccgo)",
@@ -173,6 +174,8 @@ static bool needs_agent(const struct pool_config *pool, enum program program)
 	return pool->accept == ACCEPT_BY_SECCOMP ||
 	       (pool->accept == ACCEPT_AUTO && (program == PROGRAM_STATIC || program == PROGRAM_GO));
 #else
+	if (pool->accept == ACCEPT_BY_SECCOMP)
+		fail(REPORT_AGENT, ENOPKG);
 	return false;
 #endif
 }
