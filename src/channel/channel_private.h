@@ -26,6 +26,7 @@ struct channel_protocol {
 	int (*answer_listen)(struct channel *channel, uint64_t request, int error,
 	    const struct address *sockname, int fd, const char *data); /* optional: -ENOENT */
 	int (*keep)(struct channel *channel, const char *key, uint64_t number, int fd); /* optional: -EINVAL */
+	void (*offer_accept)(struct channel *channel); /* optional */
 	int (*drain)(struct channel *channel);
 	int (*probe)(struct channel *channel);
 	/* Called before each message of the queue is written; may prepend one. False: the queue waits for the
@@ -35,9 +36,12 @@ struct channel_protocol {
 	void (*written)(struct channel *channel, const struct output_message *message);
 };
 
+struct acceptor;
+
 struct channel {
 	const struct channel_protocol *protocol;
 	void *state; /* the protocol's */
+	struct acceptor *acceptor; /* data sockets (accept_private.h); NULL: none so far */
 	int fd;
 	int poll_fd; /* what channel_fd() returns: fd, or the protocol's own */
 	enum flavour flavour;

@@ -30,6 +30,9 @@ enum flavour {
 /* What becomes of a worker that acknowledges nothing for stuck_timeout, besides that its clients go elsewhere. */
 enum stuck_action { STUCK_WAIT, STUCK_RESTART };
 
+/* How workers of node-cluster get connections: through accept() where they can, or in Node.js' own messages. */
+enum connections { CONNECTIONS_ACCEPT, CONNECTIONS_MESSAGE };
+
 enum on_down { ON_DOWN_HOLD, ON_DOWN_NEXT, ON_DOWN_REJECT };
 
 /* Permission bits, or those that are masked out. */
@@ -75,6 +78,7 @@ struct pool_config {
 	char **command; /* NULL-terminated */
 	enum protocol protocol; /* never PROTOCOL_AUTO once loaded */
 	enum flavour flavour;
+	enum connections connections; /* protocol node-cluster */
 	struct slot_config *slots;
 	size_t slots_count;
 	char *directory;     /* NULL: as limpet's */

@@ -35,6 +35,9 @@ static const struct choice stuck_action_choices[] = {{"wait", STUCK_WAIT}, {"res
 const struct choice on_down_choices[] = {
     {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
 
+static const struct choice connections_choices[] = {
+    {"accept", CONNECTIONS_ACCEPT}, {"message", CONNECTIONS_MESSAGE}, {NULL, 0}};
+
 static const struct choice drain_signal_choices[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},
     {"HUP", SIGHUP}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {NULL, 0}};
 
@@ -120,6 +123,9 @@ const struct key keys[] = {
         .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
         .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
+    {KEYS_POOL, "connections", KEY_CHOICE, POOL(connections), "accept", .choices = connections_choices,
+        .help = "With protocol node-cluster: how workers get connections, accept through accept(), which costs them less, or, "
+                "where they cannot, by Node.js' own messages, message always by these"},
     {KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,
         .help =
             "How many workers, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so on"},

@@ -44,7 +44,7 @@ static bool same_limit(const struct limit *a, const struct limit *b)
 /* Would a worker be started in the same way? */
 static bool same_process(const struct pool_config *a, const struct pool_config *b)
 {
-	return same_list(a->command, b->command) && same_list(a->environment, b->environment) &&
+	return a->connections == b->connections && same_list(a->command, b->command) && same_list(a->environment, b->environment) &&
 	       same_text(a->directory, b->directory) && same_text(a->user, b->user) && same_text(a->group, b->group) &&
 	       same_mode(&a->umask, &b->umask) && same_limit(&a->limit_nofile, &b->limit_nofile) &&
 	       same_limit(&a->limit_processes, &b->limit_processes) &&

@@ -71,12 +71,17 @@ static int set_control(int control)
 	return setenv(ACCEPT_ENVIRONMENT, text, 1) < 0 ? -ENOMEM : 0;
 }
 
-int preload_set_environment(int control)
+int preload_set_library(void)
 {
 	char library[PATH_MAX];
 	int result = find_library(library, sizeof(library));
 
-	if (!result)
-		result = set_preload(library);
+	return result ? result : set_preload(library);
+}
+
+int preload_set_environment(int control)
+{
+	int result = preload_set_library();
+
 	return result ? result : set_control(control);
 }

@@ -385,6 +385,8 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 	message.generation = process->generation;
 	message.protocol = process->protocol;
 	message.flavour = process->flavour;
+	message.accepts = process->slot && process->protocol == PROTOCOL_NODE_CLUSTER &&
+	                  process->slot->pool->config->connections == CONNECTIONS_ACCEPT;
 	message.drained = process->draining || process->leaving;
 	strncpy(message.key, process->name, CHANNEL_KEY_MAX);
 	router_send(supervisor, &message, type == LINK_WORKER_UP ? process->channel : -1);

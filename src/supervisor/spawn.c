@@ -194,6 +194,10 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 		fail(STEP_ENVIRONMENT, ENOMEM);
 	if (accepts && (result = preload_set_environment(channel)) < 0)
 		fail(STEP_PRELOAD, result);
+	/* Without it connections go in messages, which is found out and said when the worker is ready. */
+	if (pool->protocol == PROTOCOL_NODE_CLUSTER && pool->connections == CONNECTIONS_ACCEPT &&
+	    preload_set_library() == -ENOMEM)
+		fail(STEP_ENVIRONMENT, ENOMEM);
 	/* Behind setuid(), which clears it. The parent may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)

@@ -38,7 +38,9 @@ bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	struct swapped info;
 	int own;
 
-	if (!ours || !value || !length || !swapped_is(fd, &info))
+	if (!ours || !value || !length)
+		return false;
+	if (!swapped_is(fd, &info) && (level != SOL_SOCKET || !given_take_on(fd) || !swapped_is(fd, &info)))
 		return false;
 	own = kept_own(fd);
 	*result = 0;
@@ -47,7 +49,7 @@ bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	else if (level == SOL_SOCKET)
 		put(name == SO_TYPE       ? SOCK_STREAM
 		    : name == SO_DOMAIN   ? info.address.sa.sa_family
-		    : name == SO_PROTOCOL ? IPPROTO_TCP
+		    : name == SO_PROTOCOL ? (info.address.sa.sa_family == AF_UNIX ? 0 : IPPROTO_TCP)
 		                          : swapped_listens(fd),
 		    value, length);
 	else if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
