@@ -68,7 +68,7 @@ struct channel_events {
 	/* An answer to channel_probe(): the worker's event loop runs. */
 	void (*alive)(void *owner);
 	/* The worker has closed what it listens to its primary by, but may still take what is in its data sockets: answers go
-	 * on, no new hand-offs. Optional for owners of protocols without both. */
+	 * on, no new hand-offs. Not told of one that is finishing. Optional for owners of protocols without both. */
 	void (*unreachable)(void *owner);
 	/* The channel is over: reason is a short static text ("end of file", "message too long"). Last callback ever;
 	 * error is a negative errno, 0 at the end of the stream, -EPROTO if the worker broke the protocol. */

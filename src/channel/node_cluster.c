@@ -365,16 +365,18 @@ static void on_shared_lost(struct channel *channel, uint64_t seq)
 static void on_ended(struct channel *channel, int error)
 {
 	struct acceptor *acceptor = channel->acceptor;
+	bool ending;
 
 	if (error || !acceptor || (channel->reason && channel->error)) {
 		channel_read_ended(channel, error);
 		return;
 	}
+	ending = channel->ending;
 	channel->ending = true;
 	accept_control_ended(channel);
 	if (!channel->over)
 		accept_read_servers(channel);
-	if (!channel->over && channel->events->unreachable)
+	if (!channel->over && !ending && channel->events->unreachable)
 		channel->events->unreachable(channel->owner);
 }
 
