@@ -54,7 +54,7 @@ struct server {
 
 struct cluster {
 	struct node node; /* first: node.c works on it */
-	struct server *servers;
+	struct server *servers; /* in the order in which they were asked for */
 	unsigned servers_count;
 	uint64_t last_request;
 	bool accept_offered;
@@ -87,17 +87,16 @@ static void remove_server(struct cluster *cluster, struct server **at)
 static int add_server(struct cluster *cluster, struct node_listen *query)
 {
 	size_t size = strlen(query->key) + 1;
-	struct server *server;
+	struct server **end = find_key(cluster, query->key), *server;
 
 	if (cluster->servers_count == SERVERS_MAX)
 		return -ENOBUFS;
-	if (*find_key(cluster, query->key))
+	if (*end)
 		return -EADDRINUSE;
 	server = malloc(sizeof(*server) + size);
 	if (!server)
 		return -ENOMEM;
-	*server = (struct server){.next = cluster->servers,
-	    .request = ++cluster->last_request,
+	*server = (struct server){.request = ++cluster->last_request,
 	    .seq = query->seq,
 	    .socket_type = query->listen.socket_type};
 	memcpy(server->key, query->key, size);
@@ -108,7 +107,7 @@ static int add_server(struct cluster *cluster, struct node_listen *query)
 			return -ENOMEM;
 		}
 	}
-	cluster->servers = server;
+	*end = server;
 	cluster->servers_count++;
 	query->listen.request = server->request;
 	return 0;
