@@ -28,6 +28,7 @@ struct channel_protocol {
 	int (*keep)(struct channel *channel, const char *key, uint64_t number, int fd); /* optional: -EINVAL */
 	void (*offer_accept)(struct channel *channel); /* optional */
 	int (*drain)(struct channel *channel);
+	int (*leave)(struct channel *channel, const char *reason); /* optional: nothing is said */
 	int (*probe)(struct channel *channel);
 	/* Called before each message of the queue is written; may prepend one. False: the queue waits for the
 	 * worker's next answer. Optional. */

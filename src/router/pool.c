@@ -65,8 +65,10 @@ static void wait_at(struct slot *slot, struct connection *connection, bool down)
 	}
 	stats_add(router->stats, down ? COUNTER_held : COUNTER_queued, 1);
 	connection_waits(connection, slot);
-	if (!down)
+	if (!down) {
+		answers_hurry(&router->answers);
 		worker_awaited(slot->worker);
+	}
 	if (down) {
 		connection->held = true;
 		if (!ev_is_active(&slot->hold_timer))

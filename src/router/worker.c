@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "router/connection.h"
 #include "router/listener.h"
+#include "router/parking.h"
 #include "router/pool.h"
 #include "router/server.h"
 
@@ -53,7 +54,7 @@ static void update_watch(struct worker *worker)
 		else
 			events |= EPOLLIN;
 	}
-	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
+	if (poller_set(&worker->router->answers.poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
 
@@ -416,6 +417,14 @@ static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	slot_flush(worker->slot);
 }
 
+static void retry_soon(struct worker *worker)
+{
+	if (ev_is_active(&worker->retry_timer))
+		return;
+	ev_timer_set(&worker->retry_timer, RETRY_SECONDS, 0.);
+	ev_timer_start(worker->router->loop, &worker->retry_timer);
+}
+
 int worker_send(struct worker *worker, struct connection *connection)
 {
 	struct channel_connection message = {.id = connection->id,
@@ -429,6 +438,11 @@ int worker_send(struct worker *worker, struct connection *connection)
 		return -EAGAIN;
 	if (worker_names_servers(worker))
 		message.server_key = server_for(worker, connection)->key;
+	result = parking_release(connection);
+	if (result < 0) {
+		retry_soon(worker);
+		return -EAGAIN;
+	}
 	if (connection_make_ready(connection) < 0) {
 		connection_close(connection, CLOSE_CLIENT);
 		return 0;
@@ -439,10 +453,7 @@ int worker_send(struct worker *worker, struct connection *connection)
 		return 0;
 	}
 	if (result == -ETOOMANYREFS || result == -ENOBUFS || result == -ENOMEM) {
-		if (!ev_is_active(&worker->retry_timer)) {
-			ev_timer_set(&worker->retry_timer, RETRY_SECONDS, 0.);
-			ev_timer_start(worker->router->loop, &worker->retry_timer);
-		}
+		retry_soon(worker);
 		return -EAGAIN;
 	}
 	/* Should the worker have gone, the end of what it still said tells so: acknowledgements are among it. */
@@ -545,7 +556,7 @@ void worker_free(struct worker *worker)
 
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
-	poller_set(&router->poller, &worker->watch, 0);
+	poller_set(&router->answers.poller, &worker->watch, 0);
 	worker_use_kept(worker);
 	channel_free(worker->channel);
 	if (worker->fd >= 0)

@@ -16,6 +16,7 @@
 	COUNTER(redispatched, "connections that went to another choice after a refusal or a worker's death", "") \
 	COUNTER(held, "connections that waited for a slot to come back", "")                                   \
 	COUNTER(queued, "connections that waited behind a busy worker", "add workers, or raise window")        \
+	COUNTER(parked, "connections that waited so long that they would outlive a crash of the router", "")   \
 	COUNTER(closed_by_client, "connections that the client closed before their request head was complete", "") \
 	COUNTER(head_invalid, "400: not HTTP, or a malformed request head", "")                                \
 	COUNTER(head_timeout, "408: request head not complete in head_timeout", "")                            \

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/backoff.h"
-#include "supervisor/listeners.h"
 #include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
@@ -43,70 +42,6 @@ struct process *process_find(struct supervisor *supervisor, uint32_t id)
 		if (process->id == id)
 			return process;
 	return NULL;
-}
-
-/* ---- servers ---- */
-
-struct process_server *process_server_find(struct process *process, const char *key)
-{
-	struct process_server *server;
-
-	TAILQ_FOREACH (server, &process->servers, entry)
-		if (strcmp(server->key, key) == 0)
-			return server;
-	return NULL;
-}
-
-int process_server_add(struct process *process, const char *key, uint32_t listening)
-{
-	struct process_server *server = process_server_find(process, key);
-
-	if (!server) {
-		server = calloc(1, sizeof(*server) + strlen(key) + 1);
-		if (!server)
-			return -ENOMEM;
-		memcpy(server->key, key, strlen(key) + 1);
-		TAILQ_INSERT_TAIL(&process->servers, server, entry);
-	}
-	server->listening = listening;
-	return 0;
-}
-
-void process_server_remove(struct process *process, struct process_server *server)
-{
-	TAILQ_REMOVE(&process->servers, server, entry);
-	free(server);
-}
-
-/* Does any worker have a server on this listening? */
-static bool any_serves(struct supervisor *supervisor, uint32_t listening)
-{
-	struct process_server *server;
-	struct process *process;
-
-	TAILQ_FOREACH (process, &supervisor->processes, entry)
-		TAILQ_FOREACH (server, &process->servers, entry)
-			if (server->listening == listening)
-				return true;
-	return false;
-}
-
-/* Some slot's worker is just being started again: nobody knows what it will listen on. */
-static bool lacks_workers(const struct supervised_pool *pool)
-{
-	for (size_t i = 0; pool && i < pool->slots_count; i++)
-		if (!pool->slots[i]->process || !pool->slots[i]->process->ready)
-			return true;
-	return false;
-}
-
-bool process_was_last_to_serve(const struct process *process, uint32_t id)
-{
-	const struct listening *listening = listeners_find(process->supervisor, id);
-
-	if (!listening || any_serves(process->supervisor, id))
-		return false;
-	return process->slot || !lacks_workers(listening->pool);
 }
 
 /* ---- restart ---- */
@@ -162,22 +97,6 @@ static void log_exit(const struct process *process, int status)
 		    process->ready ? "" : " before it was ready");
 }
 
-/* A worker that was retired on purpose has taken its servers with it; where no other listens the same, the socket goes, too. */
-static void close_unserved(struct process *process)
-{
-	struct supervisor *supervisor = process->supervisor;
-	bool retired = !process->slot && process->draining;
-
-	while (!TAILQ_EMPTY(&process->servers)) {
-		struct process_server *server = TAILQ_FIRST(&process->servers);
-		uint32_t id = server->listening;
-
-		process_server_remove(process, server);
-		if (retired && supervisor->state == SUPERVISOR_RUNNING && process_was_last_to_serve(process, id))
-			router_forget_listening(supervisor, id);
-	}
-}
-
 static void process_free(struct process *process)
 {
 	struct supervisor *supervisor = process->supervisor;
@@ -185,7 +104,7 @@ static void process_free(struct process *process)
 	ev_child_stop(supervisor->loop, &process->child);
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	ev_timer_stop(supervisor->loop, &process->end_timer);
-	close_unserved(process);
+	process_servers_deinit(process);
 	process_accept_deinit(process);
 	TAILQ_REMOVE(&supervisor->processes, process, entry);
 	if (process->channel >= 0)
@@ -194,6 +113,12 @@ static void process_free(struct process *process)
 	free(process->pool_name);
 	free(process->slot_name);
 	free(process);
+}
+
+void process_forget_all(struct supervisor *supervisor)
+{
+	while (!TAILQ_EMPTY(&supervisor->processes))
+		process_free(TAILQ_FIRST(&supervisor->processes));
 }
 
 /* Its slot needs another, unless one is on its way. */
@@ -458,7 +383,7 @@ static struct process *process_new(struct supervisor *supervisor, const char *po
 	process->slot_name = strdup(slot);
 	if (asprintf(&process->name, "pool %s: worker %s", pool, slot) < 0)
 		process->name = NULL;
-	TAILQ_INIT(&process->servers);
+	process_servers_init(process);
 	process_accept_init(process);
 	ev_init(&process->child, on_exit_of_child);
 	process->child.data = process;
@@ -573,6 +498,8 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 		return NULL;
 	/* A slot whose workers speak otherwise now is another slot. */
 	if (slot && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+		slot = NULL;
+	if (slot && (past->incoming ? slot->incoming : slot->process))
 		slot = NULL;
 	process->slot = slot;
 	process->protocol = past->protocol;

@@ -87,7 +87,7 @@ struct process_past {
 	double end_in; /* seconds; negative: no end is near */
 };
 
-/* NULL: out of memory. One that has no slot any more is told to finish by the next process_drain(). */
+/* NULL: out of memory. One that has no slot any more, or whose place in it is taken, is told to finish by the next process_drain(). */
 struct process *process_adopt(struct supervisor *supervisor, const struct process_past *past);
 
 struct process *process_find(struct supervisor *supervisor, uint32_t id);
@@ -118,7 +118,16 @@ void process_retire(struct process *process);
 /* SIGTERM to its process group, SIGKILL when the grace (seconds) is over. */
 void process_end(struct process *process, double grace);
 
-/* Servers of a worker. */
+/* To its process group. */
+void process_signal(struct process *process, int number);
+
+/* ---- process_servers.c: what workers listen on ---- */
+
+void process_servers_init(struct process *process);
+
+/* Closes, too, what nobody listens on any more now that a retired worker is gone. */
+void process_servers_deinit(struct process *process);
+
 struct process_server *process_server_find(struct process *process, const char *key);
 int process_server_add(struct process *process, const char *key, uint32_t listening);
 void process_server_remove(struct process *process, struct process_server *server);
@@ -126,9 +135,6 @@ void process_server_remove(struct process *process, struct process_server *serve
 /* The process has given up its server on this listening: is the socket of no use any more? Not that of a retired worker while
  * another of its pool is down, which may listen there again. */
 bool process_was_last_to_serve(const struct process *process, uint32_t listening);
-
-/* To its process group. */
-void process_signal(struct process *process, int number);
 
 /* ---- process_accept.c: of those that take connections through accept() ---- */
 
@@ -153,6 +159,9 @@ void process_look_for_bypass(struct process *process);
 void process_watch_for_bypass(struct process *process);
 
 /* ---- */
+
+/* Frees them all, and lets the processes be. Behind it pools and listeners may be freed. */
+void process_forget_all(struct supervisor *supervisor);
 
 /* Stops the timers that would start workers. */
 void process_cancel_restarts(struct supervisor *supervisor);

@@ -109,7 +109,8 @@ void process_look_for_bypass(struct process *process)
 	ino_t *own;
 	size_t count;
 
-	if (process->protocol != PROTOCOL_ACCEPT || process->bypass[0])
+	/* One that was told to finish may hold a socket that limpet has closed. */
+	if (process->protocol != PROTOCOL_ACCEPT || process->bypass[0] || process->draining)
 		return;
 	count = own_inodes(process->supervisor, &own);
 	if (own && bypass_find(process->pid, own, count, &address)) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/keys.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
@@ -36,19 +37,35 @@ static double number(const json_t *object, const char *name)
 	return json_number_value(json_object_get(object, name));
 }
 
-/* The fd that a member names, made close-on-exec again; -1 if it is none, or no socket. */
-static int socket_of(const json_t *object)
+/* The fd of this name that was left open over execve(), made close-on-exec again: one that is so already is this limpet's own, or
+ * was named before. type: S_IFSOCK, S_IFREG. -1: there is none. */
+static int fd_of(const json_t *object, const char *name, mode_t type)
 {
-	const json_t *fd = json_object_get(object, "fd");
+	const json_t *fd = json_object_get(object, name);
 	struct stat status;
-	int value;
+	int value, flags;
 
 	if (!json_is_integer(fd) || json_integer_value(fd) < 3 || json_integer_value(fd) > INT32_MAX)
 		return -1;
 	value = (int)json_integer_value(fd);
-	if (fstat(value, &status) < 0 || !S_ISSOCK(status.st_mode) || fcntl(value, F_SETFD, FD_CLOEXEC) < 0)
+	flags = fcntl(value, F_GETFD);
+	if (flags < 0 || flags & FD_CLOEXEC || fstat(value, &status) < 0 || (status.st_mode & S_IFMT) != type ||
+	    fcntl(value, F_SETFD, FD_CLOEXEC) < 0)
 		return -1;
 	return value;
+}
+
+static int socket_of(const json_t *object)
+{
+	return fd_of(object, "fd", S_IFSOCK);
+}
+
+/* A signal to any other would be to a stranger. One that has ended is a child until it is asked for. */
+static bool is_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static int restore_seed(struct supervisor *supervisor, const json_t *state)
@@ -70,16 +87,18 @@ static int restore_seed(struct supervisor *supervisor, const json_t *state)
 /* True: the very memory goes on, so that nothing has to be copied. */
 static bool attach_stats(struct supervisor *supervisor, const json_t *state)
 {
-	json_int_t fd = integer(state, "stats");
-	struct stats *stats = fd >= 3 && fd <= INT32_MAX ? stats_attach((int)fd) : NULL;
+	int fd = fd_of(state, "stats", S_IFREG);
+	struct stats *stats = fd < 0 ? NULL : stats_attach(fd);
 
-	if (!stats)
+	if (!stats) {
+		if (fd >= 0)
+			close(fd);
 		return false;
+	}
 	stats_free(supervisor->stats);
 	close(supervisor->stats_fd);
 	supervisor->stats = stats;
-	supervisor->stats_fd = (int)fd;
-	fcntl(supervisor->stats_fd, F_SETFD, FD_CLOEXEC);
+	supervisor->stats_fd = fd;
 	return true;
 }
 
@@ -177,6 +196,9 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 		    .key = string(item, "key"),
 		    .data = string(item, "data")};
 
+		/* One that is lost is opened again. */
+		if (past.configured && past.fd < 0)
+			continue;
 		if (asked)
 			address_parse(&past.asked, asked, NULL);
 		if (address)
@@ -197,10 +219,14 @@ static int restore_kept(struct process *process, const json_t *item)
 		const char *key = string(kept, "key");
 		int fd = socket_of(kept);
 
-		if (!key || strlen(key) > CHANNEL_KEY_MAX || fd < 0)
+		bool good = key && strlen(key) <= CHANNEL_KEY_MAX && fd >= 0;
+
+		if (good)
+			process_keep(process, (uint64_t)integer(kept, "number"), key, fd);
+		if (fd >= 0)
+			close(fd);
+		if (!good)
 			return -EPROTO;
-		process_keep(process, (uint64_t)integer(kept, "number"), key, fd);
-		close(fd);
 	}
 	return 0;
 }
@@ -218,6 +244,12 @@ static void restore_inherited(struct supervisor *supervisor, const json_t *state
 		if (fd >= 0)
 			activation_add(&supervisor->activation, fd, name ? name : "unknown");
 	}
+}
+
+static bool is_known(enum protocol protocol, enum flavour flavour)
+{
+	return choice_name(protocol_choices, (int)protocol) &&
+	       (flavour == FLAVOUR_NONE || choice_name(flavour_choices, (int)flavour));
 }
 
 static int restore_process(struct supervisor *supervisor, const json_t *item)
@@ -247,8 +279,17 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	struct process *process;
 	size_t i;
 
-	if (!pool || !slot || past.pid <= 0 || past.channel < 0)
+	if (!pool || !slot || past.pid <= 0 || past.channel < 0 || !is_known(past.protocol, past.flavour)) {
+		if (past.channel >= 0)
+			close(past.channel);
 		return -EPROTO;
+	}
+	if (!is_child(past.pid)) {
+		log_warning("pool %s: worker %s: pid %d is no child of limpet's any more: it is left alone", pool, slot,
+		    (int)past.pid);
+		close(past.channel);
+		return 0;
+	}
 	process = process_adopt(supervisor, &past);
 	if (!process)
 		return -ENOMEM;
@@ -288,8 +329,12 @@ static int restore_router(struct supervisor *supervisor, const json_t *state)
 	pid_t pid = (pid_t)integer(router, "pid");
 	int fd = socket_of(router);
 
-	if (pid <= 0 || fd < 0)
+	if (fd < 0)
 		return 0;
+	if (!is_child(pid)) {
+		close(fd);
+		return 0;
+	}
 	if (integer(state, "link") != LINK_VERSION) {
 		log_warning("the former router is of a version that cannot hand over: connections whose request head is not "
 			    "complete are lost");

@@ -13,6 +13,7 @@
 #include "supervisor/control.h"
 #include "supervisor/file_limit.h"
 #include "supervisor/listeners.h"
+#include "supervisor/parked.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
 #include "supervisor/process.h"
@@ -291,8 +292,10 @@ static void supervisor_deinit(struct supervisor *supervisor)
 	readiness_close(supervisor);
 	/* There are some left only if the start failed; the next one may have them. */
 	listeners_leave_all(supervisor);
+	process_forget_all(supervisor);
 	activation_deinit(&supervisor->activation);
 	pools_free(supervisor);
+	parked_free(&supervisor->parked);
 	stats_free(supervisor->stats);
 	if (supervisor->stats_fd >= 0)
 		close(supervisor->stats_fd);

@@ -85,6 +85,7 @@ struct router_process {
 	double started;
 	bool dismissed; /* its end is wanted */
 	bool outdated;  /* has a former configuration, because its successor could not be started */
+	struct parked *parked; /* its connections that wait */
 };
 
 struct supervisor {
@@ -104,6 +105,7 @@ struct supervisor {
 	uint32_t next_listening;
 	struct router_process *router; /* NULL: none */
 	struct router_process *former; /* hands its connections over to the router; NULL: none */
+	struct parked *parked;         /* of a router that has crashed, for the next one */
 	ev_timer router_timer;         /* before a crashed router is started again */
 	ev_timer former_timer;         /* the longest that a succession may take */
 	unsigned router_failures;

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +31,21 @@ def free_port():
 def slots_of(front):
     import json
     return next(iter(json.loads(front.ctl("-j", "status"))["pools"].values()))["slots"]
+
+
+def holders(front, address):
+    """Which of its processes have the socket that listens there."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{address[1]:04X}") and row[3] == "0A"}
+    found = set()
+    for pid in front.pids():
+        with contextlib.suppress(OSError):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{number}") in sockets:
+                        found.add(pid)
+    return found
 
 
 def freeze(pid):
@@ -139,6 +155,7 @@ def test_processes_that_share_a_listening_socket(limpet, options):
     assert len({answer["pid"] for answer in seen}) > 2
     for connection in held:
         connection.close()
+    assert holders(front, front.address) == {front.process.pid, front.router()}, "who else holds it keeps it open when limpet is gone"
 
 
 def test_a_worker_without_a_free_file_refuses_whole_connections(limpet):
@@ -347,3 +364,14 @@ while True:
         with connection:
             assert peer == ("127.0.0.1", source) and connection.recv(5) == b"hello"
         front.wait_for(f"connected from {source}")
+
+
+def test_options_are_answered_as_alone(limpet):
+    """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
+    program = paths.APPS / "socket-options.py"
+    alone = subprocess.run([PYTHON, program, str(free_port())], capture_output=True, text=True, check=True, timeout=30).stdout
+    front = limpet([PYTHON, program, free_port(), "stay"], workers=1)
+    front.wait_ready(1)
+    front.wait_for("options: end")
+    seen = [line for line in front.text().splitlines() if line.startswith("options: ")]
+    assert seen == alone.splitlines()

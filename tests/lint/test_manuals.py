@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from harness import paths
+from harness import paths, servers
 
 BEGIN = '.\\" The list of counters: a test compares it with src/stats/counters.h\n'
 END = '.\\" End of the list of counters\n'
@@ -55,6 +55,11 @@ def test_answers():
                       if counter not in ("acknowledged", "unanswered"))  # those are the worker's then
     listed = re.findall(r"^\.It (\d+|closed) Ta Cm (\w+) Ta ", page("limpet.8"), re.MULTILINE)
     assert len(expected) > 10 and sorted(listed) == expected
+
+
+def test_servers():
+    """Only those that were seen to pass are in the list: who adds one runs it."""
+    assert list(servers.lines_listed()) == [server.name for server in servers.SERVERS], "run `sh tests/run servers`, which writes the list"
 
 
 def options_of(usage):

@@ -104,7 +104,7 @@ class Worker:
         if self.acknowledge == "twice":
             self.tell(type="ack", id=number)
             self.tell(type="refuse", id=number)
-            self.tell(type="ack", upto=number)
+            self.tell(type="ack", through=number)
         client = Client(connection)
         self.clients.add(client)
         self.selector.register(connection, selectors.EVENT_READ, lambda: self.on_client(client))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "worker/accept/shim.h"
@@ -120,6 +121,14 @@ EXPORTED int close(int fd)
 	return real()->close(fd);
 }
 
+/* musl has none of its own. */
+static int real_close_range(unsigned first, unsigned last, int flags)
+{
+	if (real()->close_range)
+		return real()->close_range(first, last, flags);
+	return (int)syscall(SYS_close_range, first, last, flags);
+}
+
 /* All but the control socket. */
 static int close_around(unsigned first, unsigned last, int flags)
 {
@@ -127,9 +136,9 @@ static int close_around(unsigned first, unsigned last, int flags)
 	int result = 0;
 
 	if (first < control)
-		result = real()->close_range(first, control - 1, flags);
+		result = real_close_range(first, control - 1, flags);
 	if (result == 0 && control < last)
-		result = real()->close_range(control + 1, last, flags);
+		result = real_close_range(control + 1, last, flags);
 	return result;
 }
 
@@ -143,7 +152,7 @@ static bool holds_control(unsigned first, unsigned last)
 EXPORTED int close_range(unsigned first, unsigned last, int flags)
 {
 	return holds_control(first, last) ? close_around(first, last, flags)
-	                                  : real()->close_range(first, last, flags);
+	                                  : real_close_range(first, last, flags);
 }
 
 EXPORTED void closefrom(int first)
@@ -152,8 +161,10 @@ EXPORTED void closefrom(int first)
 
 	if (holds_control(from, UINT_MAX))
 		close_around(from, UINT_MAX, 0);
-	else
+	else if (real()->closefrom)
 		real()->closefrom(first);
+	else
+		real_close_range(from, UINT_MAX, 0);
 }
 
 EXPORTED int dup2(int from, int to)

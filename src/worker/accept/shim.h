@@ -93,14 +93,23 @@ bool given_take_on(int fd);
 /* Both fds are consumed. Without room they are closed, which loses little. */
 void kept_add(int near, int own, int far);
 
-/* The program's own socket behind a swapped one; -1: none (any more). Borrowed. */
+/* The program's own socket behind a swapped one, or once that listens its shadow; -1: none, as in a program that was
+ * executed since. Borrowed. */
 int kept_own(int near);
 
-/* Closes the program's own socket: it is the front's now. */
-void kept_drop_own(int near);
+/* Closes the program's own socket, which is the front's now. Its shadow takes its place. */
+void kept_give_own(int near);
 
 /* Forgets all of it: the socket is swapped back. */
 void kept_drop(int near);
+
+/* ---- shadow.c: stands in for a listening socket that is the front's now ---- */
+
+/* A TCP socket with the same options. The caller's; -1: there is none to be had. Leaves errno as it is. */
+int shadow_of(int own);
+
+/* One whose options nobody has changed. */
+int shadow_new(int family);
 
 /* ---- registered.c: the epoll sets that hold a socket ---- */
 

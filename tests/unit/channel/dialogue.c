@@ -120,6 +120,13 @@ static void told_unreachable(void *owner)
 	tell(owner, "unreachable");
 }
 
+static void told_stats(void *owner, const struct channel_stat *stats, size_t count)
+{
+	tell(owner, "stats %zu", count);
+	for (size_t i = 0; i < count; i++)
+		tell(owner, "%s=%g", stats[i].name, stats[i].value);
+}
+
 static void told_failed(void *owner, int error, const char *reason)
 {
 	tell(owner, "failed %s (%s)", error ? strerrorname_np(-error) : "0", reason);
@@ -138,6 +145,7 @@ static const struct channel_events events = {
     .kept = told_kept,
     .dropped = told_dropped,
     .unreachable = told_unreachable,
+    .stats = told_stats,
     .failed = told_failed,
 };
 
