@@ -36,6 +36,24 @@ static void check_addresses(struct reader *reader, const struct node *root)
 	}
 }
 
+static void check_sockets(struct reader *reader, const struct node *root)
+{
+	const struct config *config = reader->config;
+
+	for (size_t i = 0; i < config->pools_count; i++) {
+		const struct pool_config *pool = &config->pools[i];
+		const struct node *node = node_member(entry_node(root, "pools", pool->name), "socket");
+
+		for (size_t j = 0; node != NULL && pool->socket != NULL && j < i; j++) {
+			if (config->pools[j].socket == NULL || strcmp(config->pools[j].socket, pool->socket) != 0)
+				continue;
+			problems_value(
+			    reader->problems, node, "pool \"%s\" has the same socket", config->pools[j].name);
+			break;
+		}
+	}
+}
+
 static void check_listener(
     struct reader *reader, const struct node *root, const struct listener_config *listener)
 {
@@ -62,6 +80,7 @@ void check_config(struct reader *reader, const struct node *root)
 	if (config->user != NULL && user != NULL)
 		check_user(reader, user, config->user);
 	check_addresses(reader, root);
+	check_sockets(reader, root);
 	for (size_t i = 0; i < config->listeners_count; i++)
 		check_listener(reader, root, &config->listeners[i]);
 	for (size_t i = 0; i < config->pools_count; i++) {

@@ -69,18 +69,23 @@ struct listener_config {
 };
 
 struct slot_config {
-	char *name; /* "0", "1", ... */
+	char *name; /* "0", "1", ..., or as given */
 	unsigned weight;
 };
 
 struct pool_config {
 	char *name;
-	char **command; /* NULL-terminated */
+	char **command; /* NULL-terminated; NULL: limpet starts no worker */
 	enum protocol protocol; /* never PROTOCOL_AUTO once loaded */
 	enum flavour flavour;
 	enum connections connections; /* protocol node-cluster */
 	struct slot_config *slots;
 	size_t slots_count;
+	size_t workers; /* the first slots are for so many workers that limpet starts, the others for external ones */
+	char *socket;   /* where external workers join: a path or "@name"; NULL: there are none */
+	struct mode socket_mode; /* of that socket; always set */
+	char *socket_owner;      /* NULL: the pool's user */
+	char *socket_group;      /* NULL: the owner's */
 	char *directory;     /* NULL: as limpet's */
 	char **environment;  /* NULL-terminated "NAME=value" that are added to limpet's own; may be NULL */
 	char *user;          /* NULL: as limpet's */
@@ -102,6 +107,7 @@ struct pool_config {
 	uint64_t hold;
 	unsigned window;
 	unsigned queue;
+	uint64_t queue_timeout;
 	/* The settings of listeners that workers open: a listener without an address, or the defaults. Never NULL once loaded. */
 	struct listener_config *worker_listener;
 	bool has_listeners; /* some listener with an address belongs to this pool */

@@ -117,8 +117,9 @@ const struct key keys[] = {
     {KEYS_STICKY_IP, "v6_prefix", KEY_INTEGER, STICKY(v6_prefix), "64", 0, 128,
         .help = "How many bits of an IPv6 address count"},
 
-    {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
-        .help = "What each worker runs: the program and its arguments, without a shell"},
+    {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024,
+        .help = "What each worker runs: the program and its arguments, without a shell; may be left out if limpet "
+                "starts no worker of this pool"},
     {KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
         .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
@@ -126,9 +127,23 @@ const struct key keys[] = {
     {KEYS_POOL, "connections", KEY_CHOICE, POOL(connections), "accept", .choices = connections_choices,
         .help = "With protocol node-cluster: how workers get connections, accept through accept(), which costs them less, or, "
                 "where they cannot, by Node.js' own messages, message always by these"},
-    {KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,
+    {KEYS_POOL, "workers", KEY_WORKERS, POOL(workers), "auto", 0, 1024,
         .help =
-            "How many workers, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so on"},
+            "How many workers limpet starts, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so "
+            "on; 0 where all workers are external, and then it may be left out with the command"},
+    {KEYS_POOL, "slots", KEY_SLOTS, POOL(slots), .min = 1, .max = 1024,
+        .help = "How many slots the pool has, or a list of their names; the first are for the workers that limpet "
+                "starts, the others for external ones; without it there are as many as workers"},
+    {KEYS_POOL, "socket", KEY_STRING, POOL(socket), .min = 1, .max = SOCKET_PATH_BYTES,
+        .help = "Where external workers join the pool, see limpet-worker(7): the path of a socket, or \"@NAME\" without "
+                "a path; without it there are none"},
+    {KEYS_POOL, "socket_mode", KEY_MODE, POOL(socket_mode), "0600", .max = 0660,
+        .help = "Permissions of that socket: with \"0660\" the members of its group may join, too; besides root, "
+                "limpet's user, the pool's and the socket's owner"},
+    {KEYS_POOL, "socket_owner", KEY_STRING, POOL(socket_owner), .min = 1, .max = 255,
+        .help = "User whose that socket is; without it the pool's user"},
+    {KEYS_POOL, "socket_group", KEY_STRING, POOL(socket_group), .min = 1, .max = 255,
+        .help = "Group whose that socket is; without it the pool's group"},
     {KEYS_POOL, "weights", KEY_WEIGHTS, POOL(slots), .max = 1024,
         .help =
             "Shares of the clients by slot name, 0 to 1000; a slot that is not named has 1, one with 0 gets "
@@ -177,6 +192,8 @@ const struct key keys[] = {
         .help = "How many hand-offs to one worker may be unacknowledged"},
     {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
         .help = "How many connections may wait behind a worker whose window is full; past it 503"},
+    {KEYS_POOL, "queue_timeout", KEY_DURATION, POOL(queue_timeout), "30s", 1, DAY,
+        .help = "How long a connection may wait there; then 503"},
 
     {KEYS_LIMITS, "nofile", KEY_LIMIT, POOL(limit_nofile), NULL, 16, 1u << 30,
         .help = "How many files and sockets it may have open (RLIMIT_NOFILE)"},

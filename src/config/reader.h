@@ -51,6 +51,10 @@ void read_sticky(struct reader *reader, const struct node *node, struct listener
 /* read_pool.c */
 void read_pool(struct reader *reader, const struct node *node, struct pool_config *pool);
 
+/* read_slots.c: names and number of its slots, and how many are for workers that limpet starts. At least one, unless there is no
+ * memory. */
+void read_pool_slots(struct reader *reader, const struct node *node, struct pool_config *pool);
+
 /* check.c: what no key alone shows. Runs even if there are problems already; says nothing twice. */
 void check_config(struct reader *reader, const struct node *root);
 

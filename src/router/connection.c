@@ -12,6 +12,7 @@
 #include "router/listener.h"
 #include "router/parking.h"
 #include "router/pool.h"
+#include "router/queue.h"
 #include "router/worker.h"
 
 /* ---- counting, and leaving the list that the state says ---- */
@@ -38,6 +39,7 @@ void connection_unlist(struct connection *connection)
 		break;
 	case CONNECTION_WAITING:
 		parking_waits_no_more(connection);
+		queue_leave(connection);
 		TAILQ_REMOVE(&connection->slot->waiting, connection, entry);
 		connection->slot->waiting_count--;
 		connection->slot->stats->waiting = connection->slot->waiting_count;
@@ -138,25 +140,28 @@ static void on_event(struct poller_watch *watch, uint32_t events)
 
 /* ---- a connection's beginning, and its changes of state ---- */
 
+bool connection_count_client(struct connection *connection, const struct address *peer, enum close_reason *reason)
+{
+	unsigned from_client = clients_enter(&connection->router->clients, peer, &connection->count);
+
+	*reason = from_client ? CLOSE_CLIENT_LIMIT : CLOSE_OUT_OF_MEMORY;
+	return from_client != 0 && from_client <= connection->listener->config->max_waiting_per_client;
+}
+
 /* May the connection come in? Says why not. */
 static bool within_limits(struct connection *connection, enum close_reason *reason)
 {
 	struct listener *listener = connection->listener;
 	const struct listener_config *config = listener->config;
-	struct router *router = connection->router;
 	bool proxy = connection_peer_is_trusted(config, &connection->peer);
-	unsigned from_client;
 
 	*reason = CLOSE_PROXY_UNTRUSTED;
 	if (config->proxy_protocol && !proxy)
 		return false;
-	/* A proxy's address, or that of a Unix peer, stands for many clients. */
-	if (!proxy && address_family(&connection->peer) != AF_UNIX) {
-		from_client = clients_enter(&router->clients, &connection->peer, &connection->count);
-		*reason = from_client ? CLOSE_CLIENT_LIMIT : CLOSE_OUT_OF_MEMORY;
-		if (from_client == 0 || from_client > config->max_waiting_per_client)
-			return false;
-	}
+	/* A proxy's address, or that of a Unix peer, stands for many clients: they count once it is known who they are. */
+	if (!proxy && address_family(&connection->peer) != AF_UNIX &&
+	    !connection_count_client(connection, &connection->peer, reason))
+		return false;
 	if (listener->waiting > config->max_waiting) {
 		struct connection *oldest = TAILQ_FIRST(&listener->reading);
 

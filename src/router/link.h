@@ -15,8 +15,8 @@
 enum link_type {
 	/* supervisor -> router */
 	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, accepts, key: its name, fd: its channel */
-	LINK_WORKER_GONE,   /* worker: the process has ended: what it did not acknowledge it never read */
-	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish */
+	LINK_WORKER_GONE,   /* worker: it has ended: what it did not acknowledge it never read; error: an external one may have it */
+	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish; data: the front goes instead, why; empty: tell nobody */
 	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
 	LINK_LISTENER_GONE, /* listener */
 	LINK_LISTEN_ANSWER, /* worker, request, error, listener, address: where it really is, data; UDP: the fd */
@@ -37,7 +37,8 @@ enum link_type {
 	LINK_DROP,          /* worker, request: it is over */
 	LINK_READY,         /* worker */
 	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
-	LINK_DRAINED,       /* worker: after LINK_WORKER_DRAIN, of protocol accept: it has taken all that it was sent */
+	LINK_DRAINED,       /* worker: after LINK_WORKER_DRAIN, of protocol accept or told that the front goes: it has taken all that it
+			       was sent */
 	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
 	LINK_STUCK,         /* worker: it has acknowledged nothing for stuck_timeout */
 	LINK_PARK,          /* request: its number, fd: a connection that waits; listener, index: port, address: the peer's,
@@ -49,7 +50,7 @@ enum link_type {
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 4
+#define LINK_VERSION 5
 
 #define LINK_INDEX_WORKERS UINT32_MAX
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "router/connection.h"
 #include "router/listener.h"
+#include "router/queue.h"
 #include "router/worker.h"
 
 #define BITSET_WORDS(bits) (((bits) + 63) / 64)
@@ -66,6 +67,7 @@ static void wait_at(struct slot *slot, struct connection *connection, bool down)
 	stats_add(router->stats, down ? COUNTER_held : COUNTER_queued, 1);
 	connection_waits(connection, slot);
 	if (!down) {
+		queue_enter(connection);
 		answers_hurry(&router->answers);
 		worker_awaited(slot->worker);
 	}
@@ -160,6 +162,7 @@ void slot_flush(struct slot *slot)
 		connection_leaves_queue(connection);
 		if (worker_send(worker, connection) == -EAGAIN) {
 			connection_waits_first(connection, slot);
+			queue_enter(connection);
 			return;
 		}
 		if (connection->state == CONNECTION_UNUSED && connection->fd >= 0) {
@@ -261,6 +264,7 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 		slot->hold_timer.data = slot;
 		pick_slot_init(&pool->picks[i], &router->secret, slot->config->name, slot->config->weight);
 	}
+	queue_init(pool);
 	pick_table_init(&pool->table, pool->picks, config->slots_count);
 	ev_timer_init(&pool->open_timer, on_open_timer, (double)config->start_timeout / 1000, 0.);
 	pool->open_timer.data = pool;
@@ -278,6 +282,7 @@ void pool_forget_stats(struct router_pool *pool)
 
 void pool_deinit(struct router_pool *pool)
 {
+	queue_deinit(pool);
 	free(pool->slots);
 	free(pool->picks);
 }

@@ -184,10 +184,10 @@ static void on_worker_message(struct router *router, const struct link_message *
 		worker_restore_kept(worker, message, fd);
 		break;
 	case LINK_WORKER_GONE:
-		worker_gone(worker);
+		worker_gone(worker, message->error != 0);
 		break;
 	case LINK_WORKER_DRAIN:
-		worker_drain(worker);
+		worker_drain(worker, message->has_data ? message->data : NULL);
 		break;
 	case LINK_LISTEN_ANSWER:
 		worker_listen_answered(worker, message, fd);

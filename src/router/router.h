@@ -75,6 +75,8 @@ struct router_pool {
 	struct pick_slot *picks;
 	struct pick_table table;
 	struct slot *slots;
+	TAILQ_HEAD(queued_list, connection) queued; /* behind busy workers, the first to give up first */
+	ev_timer queue_timer;
 	bool open;            /* connections are accepted: some worker was ready, or start_timeout is over */
 	ev_timer open_timer;
 };

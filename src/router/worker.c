@@ -164,7 +164,9 @@ static void made_progress(struct worker *worker)
 
 void worker_check_drained(struct worker *worker)
 {
-	if (worker->protocol == PROTOCOL_ACCEPT && worker->drained && !worker->lost && worker->sent_count == 0)
+	bool asked = worker->protocol == PROTOCOL_ACCEPT || worker->left;
+
+	if (asked && worker->drained && !worker->lost && worker->sent_count == 0)
 		tell(worker, LINK_DRAINED);
 }
 
@@ -229,6 +231,24 @@ static void on_alive(void *owner)
 	made_progress(owner);
 }
 
+_Static_assert(CHANNEL_STATS_MAX == STATS_VALUES_MAX && CHANNEL_STAT_NAME_MAX == STATS_VALUE_NAME_MAX,
+    "what a worker may tell has room");
+
+static void on_stats(void *owner, const struct channel_stat *stats, size_t count)
+{
+	struct worker *worker = owner;
+	struct slot_values *values = stats_values(worker->router->stats, worker->slot->stats);
+
+	if (!values || worker->slot->worker != worker)
+		return;
+	values->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(values->values[i].name, stats[i].name, sizeof(stats[i].name));
+		values->values[i].value = stats[i].value;
+	}
+	values->count = (uint32_t)count;
+}
+
 /* What it will answer is never read: those that it has not taken yet it finds in its socket, and only its death loses them. */
 static void leave_all_to(struct worker *worker)
 {
@@ -288,6 +308,7 @@ static const struct channel_events events = {
     .leaving = on_leaving,
     .alive = on_alive,
     .unreachable = on_unreachable,
+    .stats = on_stats,
     .failed = on_failed,
 };
 
@@ -376,6 +397,7 @@ static void note_sent(struct worker *worker, struct connection *connection)
 	if (worker->sent_count == 0)
 		worker->last_progress = clock_now();
 	connection->send_failed = false;
+	connection->queue_deadline = 0;
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
@@ -539,7 +561,9 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 	worker_use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
 	/* A router that has crashed since may not have come to it. */
-	if (worker->drained)
+	if (worker->left)
+		channel_leave(worker->channel, NULL);
+	else if (worker->drained)
 		channel_drain(worker->channel);
 	update_watch(worker);
 }
@@ -567,7 +591,7 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-void worker_gone(struct worker *worker)
+void worker_gone(struct worker *worker, bool may_have_read)
 {
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
@@ -575,6 +599,8 @@ void worker_gone(struct worker *worker)
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
 	worker->lost = true;
+	if (may_have_read)
+		leave_all_to(worker);
 	slot_down(worker->slot, worker);
 	while (!TAILQ_EMPTY(&worker->sent)) {
 		struct connection *first = TAILQ_FIRST(&worker->sent);
@@ -596,17 +622,21 @@ struct worker *worker_find(struct router *router, uint32_t id)
 	return NULL;
 }
 
-void worker_drain(struct worker *worker)
+void worker_drain(struct worker *worker, const char *why)
 {
 	bool before = worker->drained;
 
 	worker->drained = true;
+	worker->left |= why != NULL;
 	if (!before && !worker->lost && worker->channel) {
-		channel_drain(worker->channel);
+		if (why)
+			channel_leave(worker->channel, *why ? why : NULL);
+		else
+			channel_drain(worker->channel);
 		update_watch(worker);
 	}
 	slot_down(worker->slot, worker);
-	if (!before)
+	if (!before || worker->left)
 		worker_check_drained(worker);
 }
 

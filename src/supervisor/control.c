@@ -16,6 +16,7 @@
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
 #include "supervisor/sandbox.h"
+#include "supervisor/unix_socket.h"
 #include "supervisor/upgrade.h"
 
 #define REQUEST_MAX 4096
@@ -53,18 +54,34 @@ struct control {
 
 /* ---- status ---- */
 
+/* What the worker tells of itself; NULL if it tells nothing. */
+static json_t *status_of_values(const struct supervised_slot *slot)
+{
+	const struct slot_values *values = stats_values(slot->pool->supervisor->stats, slot->stats);
+	struct slot_value value;
+	json_t *result = NULL;
+
+	for (size_t i = 0; values && stats_value(values, i, &value); i++) {
+		if (!result)
+			result = json_object();
+		json_object_set_new(result, value.name, json_real(value.value));
+	}
+	return result;
+}
+
 static json_t *status_of_slot(const struct supervised_slot *slot)
 {
 	const struct slot_stats *stats = slot->stats;
 
 	const char *bypass = slot->process && slot->process->bypass[0] ? slot->process->bypass : NULL;
 
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:s*, s:s*}", "slot", slot->name, "state",
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:b, s:s*, s:s*, s:o*}", "slot", slot->name, "state",
 	    slot_state_name(stats->state), "pid", stats->pid, "generation", (json_int_t)stats->generation, "restarts",
 	    (json_int_t)stats->restarts, "weight", (int)slot->pool->config->slots[slot->index].weight, "handed_off", (json_int_t)stats->handed_off,
 	    "acknowledged", (json_int_t)stats->acknowledged, "unacknowledged", (json_int_t)stats->unacknowledged,
-	    "waiting", (json_int_t)stats->waiting, "connections",
-	    slot->process ? process_connections(slot->process) : NULL, "bypass", bypass);
+	    "waiting", (json_int_t)stats->waiting, "external", slot->external, "connections",
+	    slot->process ? process_connections(slot->process) : NULL, "bypass", bypass, "values",
+	    status_of_values(slot));
 }
 
 static json_t *status_of_pools(struct supervisor *supervisor)
@@ -322,42 +339,6 @@ static void on_connect(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- the socket ---- */
 
-/* The rest of a limpet that was killed is in the way; anything else at this path is left alone. */
-static void remove_stale(const struct address *address)
-{
-	struct stat status;
-
-	if (lstat(address->un.sun_path, &status) == 0 && S_ISSOCK(status.st_mode))
-		unlink(address->un.sun_path);
-}
-
-static int open_socket(const struct address *address, unsigned mode)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
-	mode_t before;
-
-	if (fd < 0)
-		return -errno;
-	/* A limpet that lives still answers. */
-	if (connect(fd, &address->sa, address->length) == 0)
-		result = -EADDRINUSE;
-	else if (errno == ECONNREFUSED)
-		remove_stale(address);
-	close(fd);
-	if (result)
-		return result;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	before = umask(~mode & 0777);
-	if (bind(fd, &address->sa, address->length) < 0 || listen(fd, CLIENTS_MAX) < 0)
-		result = -errno;
-	umask(before);
-	if (result)
-		close(fd);
-	return result ? result : fd;
-}
-
 /* A socket without a path has no mode that would let a group in. */
 static void find_owner(struct control *control, unsigned mode)
 {
@@ -368,12 +349,6 @@ static void find_owner(struct control *control, unsigned mode)
 		return;
 	control->owner.group = status.st_gid;
 	control->owner.group_allowed = (mode & 0020) != 0;
-}
-
-static void remove_path(const struct address *address)
-{
-	if (address->un.sun_path[0])
-		unlink(address->un.sun_path);
 }
 
 /* The former socket, if it has this address and can be found there; else it is closed. */
@@ -387,7 +362,7 @@ static int keep_socket(int former, const struct address *address, unsigned mode)
 		if (address && address_equal(&own, address) &&
 		    (own.un.sun_path[0] == '\0' || chmod(own.un.sun_path, mode) == 0))
 			return former;
-		remove_path(&own);
+		unix_socket_remove(&own);
 	}
 	close(former);
 	return -1;
@@ -403,7 +378,7 @@ static int find_socket(
 	fd = keep_socket(former, result < 0 ? NULL : address, mode);
 	if (result < 0)
 		return result;
-	return fd < 0 ? open_socket(address, mode) : fd;
+	return fd < 0 ? unix_socket_open(address, SOCK_STREAM, mode, CLIENTS_MAX) : fd;
 }
 
 int control_fd(const struct supervisor *supervisor)
@@ -455,7 +430,7 @@ void control_close(struct supervisor *supervisor)
 	ev_timer_stop(supervisor->loop, &control->pause_timer);
 	ev_io_stop(supervisor->loop, &control->io);
 	close(control->io.fd);
-	remove_path(&control->address);
+	unix_socket_remove(&control->address);
 	free(control);
 	supervisor->control = NULL;
 }

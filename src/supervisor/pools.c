@@ -123,6 +123,9 @@ static struct supervised_pool *draft_pool(struct supervisor *supervisor, const s
 		pool->slots[i] = draft_slot(supervisor, &config->slots[i]);
 		if (!pool->slots[i])
 			goto fail;
+		pool->slots[i]->external = i >= config->workers;
+		if (pool->slots[i]->external)
+			pool->slots[i]->stats->state = SLOT_FREE;
 	}
 	return pool;
 fail:
@@ -158,13 +161,15 @@ static void take_over(struct supervised_pool *old, struct supervised_pool *new)
 	for (size_t i = 0; i < new->slots_count; i++) {
 		struct supervised_slot *slot = find_slot(old, new->slots[i]->name);
 
-		if (!slot)
+		if (!slot || slot->external != new->slots[i]->external)
 			continue;
 		old->slots[slot->index] = NULL;
 		slot_free(new->slots[i]);
 		new->slots[i] = slot;
-		if (outdated)
+		if (outdated && !slot->external)
 			roll_outdate(slot);
+		else if (bereft && slot->process)
+			process_retire(slot->process);
 	}
 }
 

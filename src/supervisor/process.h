@@ -33,6 +33,12 @@ struct process {
 	uint32_t generation;
 	pid_t pid;
 	int channel; /* the front's end; routers get copies */
+	bool external;      /* not limpet's child: see external.h, which owns what follows */
+	int escort;         /* where limpet-join listens; -1: nobody does */
+	bool left;          /* it was told that limpet goes */
+	bool let_go;        /* limpet speaks to it no more */
+	bool may_have_read; /* what it was sent is its own */
+	unsigned empty_tries;
 	TAILQ_HEAD(, process_server) servers;
 	TAILQ_HEAD(, process_kept) kept;
 	unsigned kept_count;
@@ -54,6 +60,19 @@ struct process {
 	ev_timer end_timer;   /* drain_timeout, then kill_timeout */
 };
 
+/* One without a pid yet, in no slot. channel: consumed, also on failure. NULL: out of memory. */
+struct process *process_new(struct supervisor *supervisor, const char *pool, const char *slot, int channel);
+void process_free(struct process *process);
+
+/* If it is not ready in start_timeout, that is reported. */
+void process_start_start_timer(struct process *process);
+
+/* What status says of a slot: this state, and its process. */
+void slot_set_state(struct supervised_slot *slot, enum slot_state state);
+
+/* The state of a slot without a process. */
+enum slot_state slot_vacant_state(const struct supervised_slot *slot);
+
 /* Starts the slot's worker; if that fails, or when the worker ends, it is started again with back-off. */
 void process_start(struct supervised_slot *slot);
 
@@ -74,6 +93,10 @@ struct process_past {
 	uint32_t generation;
 	pid_t pid;
 	int channel; /* consumed */
+	bool external;
+	int escort; /* consumed; -1: none */
+	bool left;
+	bool lost;
 	enum protocol protocol;
 	enum flavour flavour;
 	bool ready;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "supervisor/bypass.h"
+#include "supervisor/external.h"
 #include "supervisor/process.h"
 
 /* Data sockets of one worker. */
@@ -67,7 +68,7 @@ void process_say_connections(struct process *process)
 {
 	struct supervised_pool *pool = process->slot ? process->slot->pool : NULL;
 
-	if (!pool || pool->told_connections || process->accepts || process->protocol != PROTOCOL_NODE_CLUSTER ||
+	if (!pool || pool->told_connections || process->accepts || process->external || process->protocol != PROTOCOL_NODE_CLUSTER ||
 	    pool->config->connections != CONNECTIONS_ACCEPT)
 		return;
 	pool->told_connections = true;
@@ -79,7 +80,9 @@ void process_say_connections(struct process *process)
 
 void process_drained(struct process *process)
 {
-	if (process->draining && !process->last_signal)
+	if (process->draining && process->external)
+		external_drained(process);
+	else if (process->draining && !process->last_signal)
 		process_signal(process, process->drain_signal);
 }
 
@@ -110,7 +113,7 @@ void process_look_for_bypass(struct process *process)
 	size_t count;
 
 	/* One that was told to finish may hold a socket that limpet has closed. */
-	if (process->protocol != PROTOCOL_ACCEPT || process->bypass[0] || process->draining)
+	if (process->protocol != PROTOCOL_ACCEPT || process->external || process->bypass[0] || process->draining)
 		return;
 	count = own_inodes(process->supervisor, &own);
 	if (own && bypass_find(process->pid, own, count, &address)) {
@@ -138,7 +141,7 @@ static void on_bypass_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void process_watch_for_bypass(struct process *process)
 {
-	if (process->protocol == PROTOCOL_ACCEPT)
+	if (process->protocol == PROTOCOL_ACCEPT && !process->external)
 		ev_timer_again(process->supervisor->loop, &process->bypass_timer);
 }
 

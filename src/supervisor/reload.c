@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "supervisor/file_limit.h"
+#include "supervisor/join.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
@@ -74,8 +75,11 @@ static int reload_now(struct supervisor *supervisor)
 	}
 	result = listeners_prepare(supervisor, config);
 	if (!result)
+		result = join_prepare(supervisor, config);
+	if (!result)
 		result = pools_apply(supervisor, config);
 	if (result < 0) {
+		join_roll_back(supervisor);
 		log_error("reload: nothing was changed: %s", strerror(-result));
 		config_free(config);
 		return result;
@@ -84,6 +88,7 @@ static int reload_now(struct supervisor *supervisor)
 	file_limit_check(config);
 	supervisor->config = config;
 	listeners_commit(supervisor, config);
+	join_commit(supervisor, config);
 	log_configure("limpet", config->log_level, config->log_format);
 	/* Forked here, the router has the new configuration; workers that start later are told to it. */
 	router_replace(supervisor);

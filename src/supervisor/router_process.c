@@ -402,7 +402,12 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 	message.flavour = process->flavour;
 	message.accepts = process->slot && process->protocol == PROTOCOL_NODE_CLUSTER &&
 	                  process->slot->pool->config->connections == CONNECTIONS_ACCEPT;
-	message.drained = process->draining || process->leaving;
+	message.drained = (process->draining && !process->left) || process->leaving;
+	message.error = process->may_have_read;
+	if (type == LINK_WORKER_DRAIN && process->left) {
+		message.has_data = true;
+		strcpy(message.data, process->escort < 0 ? "limpet is stopping" : "");
+	}
 	strncpy(message.key, process->name, CHANNEL_KEY_MAX);
 	router_send(supervisor, &message, type == LINK_WORKER_UP ? process->channel : -1);
 }
@@ -440,6 +445,8 @@ static void replay_worker(struct supervisor *supervisor, const struct process *p
 		router_send(supervisor, &message, -1);
 	}
 	replay_kept(supervisor, process);
+	if (process->left)
+		router_tell_worker(supervisor, LINK_WORKER_DRAIN, process);
 	if (process->ready)
 		router_tell_worker(supervisor, LINK_READY_BEFORE, process);
 }

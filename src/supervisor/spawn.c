@@ -104,6 +104,7 @@ static int set_environment(const struct spawn *spawn)
 	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
 	unsetenv("NODE_UNIQUE_ID");
 	unsetenv("LIMPET_FD");
+	unsetenv("LIMPET_SOCKET");
 	unsetenv(ACCEPT_ENVIRONMENT);
 	/* Between the service manager and limpet. */
 	unsetenv("NOTIFY_SOCKET");

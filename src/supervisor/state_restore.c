@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "config/keys.h"
+#include "supervisor/join.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
@@ -55,9 +56,9 @@ static int fd_of(const json_t *object, const char *name, mode_t type)
 	return value;
 }
 
-static int socket_of(const json_t *object)
+static int socket_of(const json_t *object, const char *name)
 {
-	return fd_of(object, "fd", S_IFSOCK);
+	return fd_of(object, name, S_IFSOCK);
 }
 
 /* A signal to any other would be to a stranger. One that has ended is a child until it is asked for. */
@@ -185,7 +186,7 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 	{
 		const char *pool = string(item, "pool"), *asked = string(item, "asked"), *address = string(item, "address");
 		struct listening_past past = {.id = (uint32_t)integer(item, "id"),
-		    .fd = socket_of(item),
+		    .fd = socket_of(item, "fd"),
 		    .socket_type = (int)integer(item, "type"),
 		    .bound_only = boolean(item, "bound_only"),
 		    .configured = boolean(item, "configured"),
@@ -217,7 +218,7 @@ static int restore_kept(struct process *process, const json_t *item)
 	json_array_foreach(json_object_get(item, "kept"), i, kept)
 	{
 		const char *key = string(kept, "key");
-		int fd = socket_of(kept);
+		int fd = socket_of(kept, "fd");
 
 		bool good = key && strlen(key) <= CHANNEL_KEY_MAX && fd >= 0;
 
@@ -239,10 +240,24 @@ static void restore_inherited(struct supervisor *supervisor, const json_t *state
 	json_array_foreach(json_object_get(state, "inherited"), i, item)
 	{
 		const char *name = string(item, "name");
-		int fd = socket_of(item);
+		int fd = socket_of(item, "fd");
 
 		if (fd >= 0)
 			activation_add(&supervisor->activation, fd, name ? name : "unknown");
+	}
+}
+
+static void restore_doors(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "doors"), i, item)
+	{
+		int fd = socket_of(item, "fd");
+
+		if (fd >= 0)
+			join_adopt(supervisor, fd);
 	}
 }
 
@@ -263,7 +278,11 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	    .id = (uint32_t)integer(item, "id"),
 	    .generation = (uint32_t)integer(item, "generation"),
 	    .pid = (pid_t)integer(item, "pid"),
-	    .channel = socket_of(item),
+	    .channel = socket_of(item, "fd"),
+	    .external = boolean(item, "external"),
+	    .escort = socket_of(item, "escort"),
+	    .left = boolean(item, "left"),
+	    .lost = boolean(item, "lost"),
 	    .protocol = (enum protocol)integer(item, "protocol"),
 	    .flavour = (enum flavour)integer(item, "flavour"),
 	    .ready = boolean(item, "ready"),
@@ -282,12 +301,16 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	if (!pool || !slot || past.pid <= 0 || past.channel < 0 || !is_known(past.protocol, past.flavour)) {
 		if (past.channel >= 0)
 			close(past.channel);
+		if (past.escort >= 0)
+			close(past.escort);
 		return -EPROTO;
 	}
-	if (!is_child(past.pid)) {
+	if (!past.external && !is_child(past.pid)) {
 		log_warning("pool %s: worker %s: pid %d is no child of limpet's any more: it is left alone", pool, slot,
 		    (int)past.pid);
 		close(past.channel);
+		if (past.escort >= 0)
+			close(past.escort);
 		return 0;
 	}
 	process = process_adopt(supervisor, &past);
@@ -327,7 +350,7 @@ static int restore_router(struct supervisor *supervisor, const json_t *state)
 {
 	const json_t *router = json_object_get(state, "router");
 	pid_t pid = (pid_t)integer(router, "pid");
-	int fd = socket_of(router);
+	int fd = socket_of(router, "fd");
 
 	if (fd < 0)
 		return 0;
@@ -355,7 +378,7 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 	supervisor->was_ready = boolean(state, "was_ready");
 	supervisor->next_worker = (uint32_t)integer(state, "next_worker");
 	supervisor->next_listening = (uint32_t)integer(state, "next_listening");
-	supervisor->former_control = socket_of(json_object_get(state, "control"));
+	supervisor->former_control = socket_of(json_object_get(state, "control"), "fd");
 	restore_counters(supervisor, state);
 	result = restore_seed(supervisor, state);
 	if (!result)
@@ -363,6 +386,9 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 	if (!result)
 		result = restore_listenings(supervisor, state);
 	restore_inherited(supervisor, state);
+	restore_doors(supervisor, state);
+	if (!result)
+		join_prepare(supervisor, supervisor->config); /* without it clients are served all the same */
 	if (!result)
 		result = listeners_prepare(supervisor, supervisor->config);
 	if (!result) {
@@ -371,6 +397,7 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 	}
 	if (!result) {
 		listeners_commit(supervisor, supervisor->config);
+		join_commit(supervisor, supervisor->config);
 		result = restore_router(supervisor, state);
 	}
 	if (result < 0)

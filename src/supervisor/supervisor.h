@@ -1,5 +1,5 @@
 /* The supervisor: opens listeners, starts and restarts workers and the router, answers the control socket, handles signals.
- * Parses no byte of any client, and none of any worker.
+ * Parses no byte of any client, and of workers only the hello with which an external one, of a user who may, asks to join.
  *
  * This header is the inside of src/supervisor: the structs that its files share. main() calls supervisor_run().
  */
@@ -56,6 +56,7 @@ struct supervised_slot {
 	char *name;
 	struct slot_stats *stats;
 	struct process *process;  /* NULL: none */
+	bool external;            /* for workers that limpet does not start */
 	struct process *incoming; /* will take over when it is ready; NULL: none */
 	uint32_t generation;
 	unsigned failures;        /* in a row */
@@ -101,6 +102,7 @@ struct supervisor {
 	size_t pools_count;
 	TAILQ_HEAD(process_list, process) processes;
 	TAILQ_HEAD(, listening) listenings;
+	TAILQ_HEAD(, door) doors; /* where external workers join: join.h */
 	uint32_t next_worker;
 	uint32_t next_listening;
 	struct router_process *router; /* NULL: none */

@@ -98,7 +98,7 @@ def test_flavours_and_protocols():
 
 def test_types_of_messages():
     """limpet-worker(7) has every message that the code reads or writes."""
-    native = source("channel/native.c")
+    native = source("channel/native.c") + source("supervisor/join.c")
     types = set(re.findall(r'strcmp\(type, "(\w+)"\)', native)) | set(re.findall(r'\{\\"type\\":\\"(\w+)\\"', native))
     assert {"connection", "hello", "ping"} <= types
     listed = set(re.findall(r"^\.It Cm (\w+)", page("limpet-worker.7"), re.MULTILINE))

@@ -205,6 +205,7 @@ static void start_up(void)
 	slot.stats = stats_take_slot(supervisor.stats);
 	TAILQ_INIT(&supervisor.processes);
 	TAILQ_INIT(&supervisor.listenings);
+	TAILQ_INIT(&supervisor.doors);
 }
 
 static int count_fds(void)

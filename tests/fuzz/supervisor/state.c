@@ -267,6 +267,7 @@ static struct supervisor *make_supervisor(void)
 	supervisor->former_control = -1;
 	TAILQ_INIT(&supervisor->processes);
 	TAILQ_INIT(&supervisor->listenings);
+	TAILQ_INIT(&supervisor->doors);
 	activation_init(&supervisor->activation, &supervisor->notify);
 	notify_init(&supervisor->notify, NULL);
 	supervisor->loop = ev_default_loop(EVFLAG_NOENV);

@@ -72,7 +72,10 @@ static void test_defaults(void **state)
 	assert_int_equal(pool.hold, 2000);
 	assert_int_equal(pool.window, 64);
 	assert_int_equal(pool.queue, 1024);
+	assert_int_equal(pool.queue_timeout, 30000);
 	assert_int_equal(pool.protocol, PROTOCOL_AUTO);
+	assert_true(pool.socket_mode.is_set);
+	assert_int_equal(pool.socket_mode.bits, 0600);
 	assert_false(pool.umask.is_set);
 	assert_false(pool.limit_core.is_set);
 	keys_set_defaults(KEYS_CONFIG, &config);

@@ -79,13 +79,14 @@ static const char everything[] =
     "waiting_per_client\":2,\"backlog\":3}},"
     "\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\","
     "\"flavour\":\"sticky-listen\",\"connections\":\"message\",\"workers\":2,"
-    "\"weights\":{\"1\":7},\"directory\":\"/"
+    "\"slots\":[\"a\",\"b\",\"c.3\"],\"socket\":\"@s\",\"socket_mode\":\"0660\",\"socket_owner\":\"root\","
+    "\"socket_group\":\"root\",\"weights\":{\"b\":7},\"directory\":\"/"
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
     "\"umask\":\"0027\",\"limits\":{\"nofile\":1024,\"processes\":\"unlimited\",\"memory\":\"1g\","
     "\"core\":\"0\"},"
     "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"drain_signal\":\"QUIT\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\",\"stuck_action\":\"restart\","
     "\"surge\":2,\"max_retired\":8,\"on_down\":\"reject\",\"hold\":\"0s\","
-    "\"window\":2,\"queue\":0}}}";
+    "\"window\":2,\"queue\":0,\"queue_timeout\":\"5s\"}}}";
 
 /* The table of keys makes the printed text: here is one with every key, none at its default, to compare it
  * with. */
