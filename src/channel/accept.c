@@ -409,6 +409,8 @@ int accept_send(struct channel *channel, const struct channel_connection *connec
 	if (accept_note_sent(server, message.number) < 0)
 		return -ENOMEM;
 	accept_write_address(&message, connection->client);
+	if (connection->client_is_peer && message.address_length)
+		message.flags = ACCEPT_CLIENT_IS_PEER;
 	sent = fd_send(server->fd, &message, sizeof(message), connection->fd);
 	if (sent >= 0) {
 		pending_add(&channel->pending, connection->id);

@@ -95,6 +95,7 @@ struct channel_connection {
 	const char *server_key; /* node-cluster, accept: which of the worker's servers, not checked; others: NULL */
 	const char *listener;   /* name of the listener */
 	const struct address *client; /* the client address */
+	bool client_is_peer;    /* accept: the program is told that the connection is from there, instead of from a proxy */
 	const char *key_source; /* "ip", "cookie", ... */
 };
 

@@ -51,6 +51,9 @@ struct limit {
 
 struct pool_config;
 
+/* What a program of protocol accept gets as the peer of a connection that came with a PROXY header. */
+enum client_address { CLIENT_ADDRESS_PEER, CLIENT_ADDRESS_IGNORE };
+
 struct listener_config {
 	char *name;
 	bool has_address;       /* false: this is how the addresses that the pool's workers ask for are served */
@@ -59,6 +62,7 @@ struct listener_config {
 	struct sticky_source sticky[STICKY_SOURCES_MAX]; /* the last one is always STICKY_IP */
 	size_t sticky_count;
 	bool proxy_protocol;
+	enum client_address client_address;
 	struct address_prefix *trusted_proxies;
 	size_t trusted_proxies_count;
 	uint64_t head_timeout;

@@ -20,6 +20,9 @@
 static const struct choice log_level_choices[] = {{"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING},
     {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
 
+static const struct choice client_address_choices[] = {
+    {"peer", CLIENT_ADDRESS_PEER}, {"ignore", CLIENT_ADDRESS_IGNORE}, {NULL, 0}};
+
 static const struct choice log_format_choices[] = {
     {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
@@ -86,6 +89,10 @@ const struct key keys[] = {
         .help =
             "Whether every connection begins with a PROXY protocol header, version 1 or 2; one without is "
             "closed"},
+    {KEYS_LISTENER, "client_address", KEY_CHOICE, LISTENER(client_address), "peer",
+        .choices = client_address_choices,
+        .help = "With proxy_protocol and protocol accept, whom accept() and getpeername() name: peer, the client that the "
+                "header names, or ignore, the proxy"},
     {KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
         .help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
                 "protocol, Forwarded or X-Forwarded-For; \"unix\" means every peer on a Unix socket"},

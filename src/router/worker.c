@@ -447,12 +447,21 @@ static void retry_soon(struct worker *worker)
 	ev_timer_start(worker->router->loop, &worker->retry_timer);
 }
 
+/* Behind a proxy that says who the client is? */
+static bool client_is_peer(const struct connection *connection)
+{
+	const struct listener_config *config = connection->listener ? connection->listener->config : NULL;
+
+	return config && config->proxy_protocol && config->client_address == CLIENT_ADDRESS_PEER;
+}
+
 int worker_send(struct worker *worker, struct connection *connection)
 {
 	struct channel_connection message = {.id = connection->id,
 	    .fd = connection->fd,
 	    .listener = connection->listener ? connection->listener->config->name : "",
 	    .client = &connection->client,
+	    .client_is_peer = client_is_peer(connection),
 	    .key_source = source_names[connection->key_type]};
 	int result;
 

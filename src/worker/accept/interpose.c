@@ -1,5 +1,5 @@
 /* The functions of the C library that stand before the real ones: each asks whether it concerns us, and else
- * does what it always did. The only file with symbols that a program sees. */
+ * does what it always did. Only this file and interpose_calls.c have symbols that a program sees. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -79,9 +79,15 @@ EXPORTED int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORTED int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
-	socklen_t room = length ? *length : 0;
+	socklen_t room = length ? *length : 0, client_length;
 	int result = real()->getpeername(fd, address, length);
+	union accept_address client;
 
+	if (result == 0 && address && peer_find(fd, &client, &client_length)) {
+		*length = room;
+		copy_address(&client, client_length, address, length);
+		return 0;
+	}
 	if (result == 0 && address && room >= sizeof(address->sa_family) && address->sa_family == AF_UNIX &&
 	    swapped_is(fd, NULL)) {
 		errno = ENOTCONN;
@@ -118,6 +124,7 @@ EXPORTED int close(int fd)
 	if (control_is(fd) && control_fd() >= 0)
 		return 0;
 	swapped_forget(fd);
+	peer_forget(fd);
 	return real()->close(fd);
 }
 
@@ -126,7 +133,7 @@ static int real_close_range(unsigned first, unsigned last, int flags)
 {
 	if (real()->close_range)
 		return real()->close_range(first, last, flags);
-	return (int)syscall(SYS_close_range, first, last, flags);
+	return (int)real()->syscall(SYS_close_range, first, last, flags);
 }
 
 /* All but the control socket. */

@@ -36,6 +36,9 @@ struct real {
 	void (*closefrom)(int);
 	int (*dup2)(int, int);
 	int (*dup3)(int, int, int);
+	long (*syscall)(long, ...);
+	int (*fcntl)(int, int, ...);
+	int (*fcntl64)(int, int, ...); /* NULL where there is but one */
 };
 
 /* Looked up once. */
@@ -139,6 +142,15 @@ bool listening_connect(int fd, const struct sockaddr *address, socklen_t length,
 
 /* accept4() of a swapped socket. */
 int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+/* ---- peers.c: clients behind a proxy ---- */
+
+/* The connection is this client's. Leaves errno as it is. */
+void peer_note(int fd, const union accept_address *address);
+
+/* False: the kernel knows best. */
+bool peer_find(int fd, union accept_address *address, socklen_t *length);
+void peer_forget(int fd);
 
 /* ---- faked.c: what a swapped socket answers in place of the TCP socket ---- */
 

@@ -58,6 +58,7 @@ static void test_defaults(void **state)
 	assert_int_equal(listener.max_waiting_per_client, 256);
 	assert_int_equal(listener.backlog, 4096);
 	assert_false(listener.proxy_protocol);
+	assert_int_equal(listener.client_address, CLIENT_ADDRESS_PEER);
 	keys_set_defaults(KEYS_POOL, &pool);
 	assert_int_equal(pool.start_timeout, 30000);
 	assert_int_equal(pool.drain_timeout, 300000);

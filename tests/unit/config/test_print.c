@@ -73,7 +73,7 @@ static const char everything[] =
     "\"file\":\"/"
     "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
     "\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
-    "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"trusted_proxies\":[\"10.0.0.0/"
+    "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"client_address\":\"ignore\",\"trusted_proxies\":[\"10.0.0.0/"
     "8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
     "\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_"
     "waiting_per_client\":2,\"backlog\":3}},"
