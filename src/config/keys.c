@@ -91,7 +91,7 @@ const struct key keys[] = {
             "closed"},
     {KEYS_LISTENER, "client_address", KEY_CHOICE, LISTENER(client_address), "peer",
         .choices = client_address_choices,
-        .help = "With proxy_protocol and protocol accept, whom accept() and getpeername() name: peer, the client that the "
+        .help = "With proxy_protocol, whom accept() and getpeername() name in workers that call these: peer, the client that the "
                 "header names, or ignore, the proxy"},
     {KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
         .help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
