@@ -58,6 +58,7 @@ struct listener_config {
 	char *name;
 	bool has_address;       /* false: this is how the addresses that the pool's workers ask for are served */
 	struct address address;
+	struct mode mode;       /* of a Unix path; where not set: as the umask has it */
 	struct pool_config *pool;
 	struct sticky_source sticky[STICKY_SOURCES_MAX]; /* the last one is always STICKY_IP */
 	size_t sticky_count;
@@ -122,6 +123,7 @@ struct config {
 	char *user;    /* of the router; NULL: nobody if started as root, else unchanged */
 	char *control; /* path of the control socket; NULL: none */
 	struct mode control_mode; /* of that socket; always set */
+	char *control_group;      /* of that socket; NULL: as the system makes it */
 	char *hash_secret; /* path; NULL: random at start */
 	enum log_level log_level;
 	enum log_format log_format;

@@ -58,8 +58,9 @@ const struct key keys[] = {
     {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
         .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
     {KEYS_CONFIG, "control_mode", KEY_MODE, CONFIG(control_mode), "0600", .max = 0660,
-        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too, which is "
-                "limpet's own or that of a set-group-ID directory"},
+        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too"},
+    {KEYS_CONFIG, "control_group", KEY_STRING, CONFIG(control_group), .min = 1, .max = 255,
+        .help = "Group of that socket; without it limpet's own or that of a set-group-ID directory"},
     {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
         .help = "File whose first 32 bytes seed the hash of keys, so that several hosts, or one host after a full "
                 "restart, send a client to the same slot; without it the seed is random at each start"},
@@ -79,6 +80,9 @@ const struct key keys[] = {
     {KEYS_LISTENER, "address", KEY_ADDRESS, LISTENER(address), .max = 255,
         .help = "Where to listen: HOST:PORT, [HOST]:PORT, PORT, unix:/PATH or unix:@NAME; without it this "
                 "listener says how the addresses are served that the workers of the pool ask for"},
+    {KEYS_LISTENER, "mode", KEY_MODE, LISTENER(mode), .max = 0777,
+        .help = "Permissions of a Unix socket's path, such as \"0660\": who may write to it may connect; without it what the "
+                "umask leaves; one that the service manager made keeps its own"},
     {KEYS_LISTENER, "pool", KEY_POOL_NAME, 0, .min = 1, .max = 64,
         .help = "Pool whose workers get the connections; may be left out if there is only one"},
     {KEYS_LISTENER, "sticky", KEY_STICKY_LIST, 0, .min = 1, .max = STICKY_SOURCES_MAX,

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "supervisor/backoff.h"
 #include "supervisor/external.h"
+#include "supervisor/pools.h"
 #include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
@@ -538,10 +539,9 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	process->escort = past->escort;
 	process->left = past->left;
 	process->lost = past->lost;
-	/* A slot whose workers speak otherwise now is another slot. */
 	if (slot && (slot->external != past->external))
 		slot = NULL;
-	if (slot && !slot->external && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+	if (slot && !slot->external && !pools_may_keep(slot->pool->config, past->protocol, past->flavour))
 		slot = NULL;
 	if (slot && (past->incoming ? slot->incoming : slot->process))
 		slot = NULL;

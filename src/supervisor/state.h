@@ -5,6 +5,7 @@
  *    "next_worker": N, "next_listening": N, "router": {"pid": N, "fd": N},
  *    "listenings": [{"id", "pool", "fd", "type", "bound_only", "configured", "asked", "address", "name", "key", "data", "given", "stored"}],
  *    "inherited": [{"fd", "name"}], "doors": [{"fd"}], "told_ready": BOOLEAN,
+ *    "pools": [{"pool", "has_listeners": BOOLEAN, "settings": {NAME: DIGEST}}],
  *    "slots": [{"pool", "slot", "generation", "failures", "restarts", "handed_off", "acknowledged", "stats", "outdated"}],
  *    "processes": [{"id", "pool", "slot", "place": "process"|"incoming"|"retired", "generation", "pid", "fd", "protocol", "flavour",
  *                   "ready", "ready_since", "leaving", "draining", "last_signal", "drain_timeout", "kill_timeout", "end_in",

@@ -68,10 +68,10 @@ static void test_options(void **state)
 }
 
 static const char everything[] =
-    "{\"user\":\"root\",\"control\":\"/c\",\"control_mode\":\"0660\",\"hash_secret\":\"/"
+    "{\"user\":\"root\",\"control\":\"/c\",\"control_mode\":\"0660\",\"control_group\":\"root\",\"hash_secret\":\"/"
     "h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
     "\"file\":\"/"
-    "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
+    "l\"},\"listeners\":{\"w\":{\"address\":\"unix:/w\",\"mode\":\"0620\",\"pool\":\"p\","
     "\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
     "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"client_address\":\"ignore\",\"trusted_proxies\":[\"10.0.0.0/"
     "8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
