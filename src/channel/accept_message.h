@@ -18,6 +18,7 @@
  *                                                 ANSWER error
  *   LISTENING
  *                                                 CONNECTION number, client + its socket
+ *   OPTION level, name, value    set on the socket that the front listens on; not answered
  *   TAKEN number                 the program has it
  *   REFUSED number               it has not, and no byte was read
  *
@@ -55,6 +56,7 @@ enum accept_type {
 	ACCEPT_REFUSED,
 	ACCEPT_ANSWER,
 	ACCEPT_CONNECTION,
+	ACCEPT_OPTION,
 	ACCEPT_GIVEN,
 };
 
@@ -78,11 +80,11 @@ union accept_address {
 
 struct accept_message {
 	uint32_t type;
-	uint32_t number;         /* CONNECTION, TAKEN, REFUSED: which; OPEN, GIVEN: ACCEPT_VERSION */
+	uint32_t number;         /* OPTION: its level; CONNECTION, TAKEN, REFUSED: which; OPEN, GIVEN: ACCEPT_VERSION */
 	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog */
-	uint32_t flags;          /* BIND, CONNECTION */
+	uint32_t flags;          /* BIND, CONNECTION; OPTION: its name */
 	uint32_t process;        /* TAKEN, REFUSED: the pid that it had it, in the program's own namespace */
-	uint32_t address_length; /* BIND, ANSWER, CONNECTION, GIVEN; 0: none, or a Unix path */
+	uint32_t address_length; /* OPTION: of the value, which lies in address; BIND, ANSWER, CONNECTION, GIVEN; 0: none, or a Unix path */
 	union accept_address address;
 };
 

@@ -40,6 +40,8 @@ const struct choice on_down_choices[] = {
 
 static const struct choice connections_choices[] = {
     {"accept", CONNECTIONS_ACCEPT}, {"message", CONNECTIONS_MESSAGE}, {NULL, 0}};
+static const struct choice accept_choices[] = {
+    {"auto", ACCEPT_AUTO}, {"preload", ACCEPT_BY_PRELOAD}, {"seccomp", ACCEPT_BY_SECCOMP}, {NULL, 0}};
 
 static const struct choice drain_signal_choices[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},
     {"HUP", SIGHUP}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {NULL, 0}};
@@ -138,6 +140,10 @@ const struct key keys[] = {
     {KEYS_POOL, "connections", KEY_CHOICE, POOL(connections), "accept", .choices = connections_choices,
         .help = "With protocol node-cluster: how workers get connections, accept through accept(), which costs them less, or, "
                 "where they cannot, by Node.js' own messages, message always by these"},
+    {KEYS_POOL, "accept", KEY_CHOICE, POOL(accept), "auto", .choices = accept_choices,
+        .help = "With protocol accept: how the program's calls are reached: preload puts a library into it, seccomp "
+                "has the kernel hand them over, which is slower, needs Linux 5.14 and sets no_new_privs; auto takes "
+                "seccomp if the command is linked statically or written in Go"},
     {KEYS_POOL, "workers", KEY_WORKERS, POOL(workers), "auto", 0, 1024,
         .help =
             "How many workers limpet starts, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so "

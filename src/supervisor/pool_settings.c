@@ -42,16 +42,19 @@ static uint64_t digest_number(bool is_set, uint64_t value)
 }
 
 /* A row for each; the names are those of the configuration. */
-#define SETTINGS(row)                                                                                        \
-	row("command", digest_list(pool->command)) row("connections",                                        \
-	    digest_number(true, pool->connections)) row("environment", digest_list(pool->environment))       \
-	    row("directory", digest_text(pool->directory)) row("user", digest_text(pool->user)) row("group", \
-	        digest_text(pool->group)) row("umask", digest_number(pool->umask.is_set, pool->umask.bits))  \
-	        row("limits.nofile", digest_number(pool->limit_nofile.is_set, pool->limit_nofile.value))     \
-	            row("limits.processes", digest_number(pool->limit_processes.is_set,                      \
-	                                        pool->limit_processes.value)) row("limits.memory",           \
-	                digest_number(pool->limit_memory.is_set, pool->limit_memory.value))                  \
-	                row("limits.core", digest_number(pool->limit_core.is_set, pool->limit_core.value))
+#define SETTINGS(row)                                                                                                \
+	row("command", digest_list(pool->command))                                                                   \
+	row("connections", digest_number(pool->connections != CONNECTIONS_ACCEPT, pool->connections))                \
+	row("accept", digest_number(pool->accept != ACCEPT_AUTO, pool->accept))                                      \
+	row("environment", digest_list(pool->environment))                                                           \
+	row("directory", digest_text(pool->directory))                                                               \
+	row("user", digest_text(pool->user))                                                                         \
+	row("group", digest_text(pool->group))                                                                       \
+	row("umask", digest_number(pool->umask.is_set, pool->umask.bits))                                            \
+	row("limits.nofile", digest_number(pool->limit_nofile.is_set, pool->limit_nofile.value))                     \
+	row("limits.processes", digest_number(pool->limit_processes.is_set, pool->limit_processes.value))            \
+	row("limits.memory", digest_number(pool->limit_memory.is_set, pool->limit_memory.value))                     \
+	row("limits.core", digest_number(pool->limit_core.is_set, pool->limit_core.value))
 
 #define NAME(name, digest) name,
 #define DIGEST(name, digest) digest,
