@@ -39,7 +39,9 @@
 #define LIMPET_CHANNEL_ACCEPT_MESSAGE_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ACCEPT_VERSION 1
 
@@ -77,6 +79,22 @@ union accept_address {
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 };
+
+/* A client's address as programs expect it from a socket of this family. False: it has none there. */
+static inline bool accept_address_fit(union accept_address *to, int family, const union accept_address *from)
+{
+	*to = *from;
+	if (from->sa.sa_family == family)
+		return true;
+	if (from->sa.sa_family != AF_INET || family != AF_INET6)
+		return false;
+	memset(to, 0, sizeof(*to));
+	to->in6.sin6_family = AF_INET6;
+	to->in6.sin6_port = from->in.sin_port;
+	to->in6.sin6_addr.s6_addr[10] = to->in6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(&to->in6.sin6_addr.s6_addr[12], &from->in.sin_addr, sizeof(from->in.sin_addr));
+	return true;
+}
 
 struct accept_message {
 	uint32_t type;
