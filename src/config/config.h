@@ -25,10 +25,21 @@ enum flavour {
 	FLAVOUR_STICKY_SESSION_CONNECTION, /* "sticky-session:connection" */
 	FLAVOUR_SOCKET_IO,                 /* "socket.io" */
 	FLAVOUR_STICKY_LISTEN,             /* "sticky-listen" */
+	FLAVOUR_LIMPET_CONNECTION,         /* "limpet:connection" */
+};
+
+/* Protocol accept: how a program's calls are reached. */
+enum accept_way {
+	ACCEPT_AUTO,       /* as its file suggests */
+	ACCEPT_BY_PRELOAD, /* a library in it */
+	ACCEPT_BY_SECCOMP, /* from outside */
 };
 
 /* What becomes of a worker that acknowledges nothing for stuck_timeout, besides that its clients go elsewhere. */
 enum stuck_action { STUCK_WAIT, STUCK_RESTART };
+
+/* How workers of node-cluster get connections: through accept() where they can, or in Node.js' own messages. */
+enum connections { CONNECTIONS_ACCEPT, CONNECTIONS_MESSAGE };
 
 enum on_down { ON_DOWN_HOLD, ON_DOWN_NEXT, ON_DOWN_REJECT };
 
@@ -80,6 +91,7 @@ struct pool_config {
 	char **command; /* NULL-terminated; NULL: limpet starts no worker */
 	enum protocol protocol; /* never PROTOCOL_AUTO once loaded */
 	enum flavour flavour;
+	enum connections connections; /* protocol node-cluster */
 	struct slot_config *slots;
 	size_t slots_count;
 	size_t workers; /* the first slots are for so many workers that limpet starts, the others for external ones */
@@ -100,6 +112,7 @@ struct pool_config {
 	uint64_t drain_timeout;
 	uint64_t kill_timeout;
 	uint64_t stuck_timeout;
+	enum accept_way accept;
 	int drain_signal; /* protocol accept: what tells a worker to finish */
 	enum stuck_action stuck_action;
 	enum on_down on_down;

@@ -14,7 +14,7 @@
 
 enum link_type {
 	/* supervisor -> router */
-	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, key: its name, fd: its channel */
+	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, accepts, key: its name, fd: its channel */
 	LINK_WORKER_GONE,   /* worker: it has ended: what it did not acknowledge it never read; error: an external one may have it */
 	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish; data: the front goes instead, why; empty: tell nobody */
 	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
@@ -32,6 +32,7 @@ enum link_type {
 	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, bind_only, backlog, key, data; fd: a
 			       TCP socket that is to be used, or none */
 	LINK_LISTENING,     /* worker, listener, key */
+	LINK_OPTION,        /* worker, key, socket_type: level, index: name, hash: the bytes of the value, proxy_length: how many */
 	LINK_UNLISTEN,      /* worker, key */
 	LINK_KEEP,          /* worker, request: its number, key, fd: a data socket that must outlive the router */
 	LINK_DROP,          /* worker, request: it is over */
@@ -50,7 +51,7 @@ enum link_type {
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 4
+#define LINK_VERSION 6
 
 #define LINK_INDEX_WORKERS UINT32_MAX
 
@@ -80,6 +81,7 @@ struct link_message {
 	bool ipv6_only;
 	bool bind_only;
 	bool has_data;
+	bool accepts; /* WORKER_UP: it is to take connections through accept(), if it can */
 	bool drained; /* WORKER_UP: it was told to finish before */
 	struct address address;
 	struct address client;

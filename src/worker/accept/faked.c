@@ -57,7 +57,9 @@ bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	struct swapped info;
 	int own, made = -1;
 
-	if (!is_faked(level, name) || !value || !length || !swapped_is(fd, &info))
+	if (!is_faked(level, name) || !value || !length)
+		return false;
+	if (!swapped_is(fd, &info) && (level != SOL_SOCKET || !given_take_on(fd) || !swapped_is(fd, &info)))
 		return false;
 	*result = 0;
 	if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {
@@ -86,6 +88,8 @@ bool faked_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return false;
 	own = kept_own(fd);
 	*result = own >= 0 ? real()->setsockopt(own, level, name, value, length) : 0;
+	if (*result == 0 && (own < 0 || !kept_is_own(own)))
+		listening_option(fd, level, name, value, length);
 	/* accept() itself is to end in this time. */
 	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
 		*result = real()->setsockopt(fd, level, name, value, length);

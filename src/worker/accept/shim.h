@@ -61,6 +61,7 @@ struct swapped {
 	union accept_address address;
 	socklen_t length;
 	bool ipv6_only;
+	bool given; /* by the front, to Node.js */
 };
 
 /* Is fd a swapped socket? info may be NULL. Leaves errno as it is. */
@@ -79,6 +80,16 @@ int swapped_name(int near, const struct swapped *info);
 bool swapped_listens(int fd);
 void swapped_set_listens(int fd);
 
+/* The mark itself, 0 if there is none; errno may change. */
+int swapped_mark(int fd);
+void swapped_set_mark(int fd, int mark);
+
+/* ---- given.c: sockets that come from the front, over the program's own channel ---- */
+
+/* A Unix socket without a name is looked at: one with the mark GIVEN is taken on, or the mark is changed. True: it
+ * is a swapped socket now. Leaves errno as it is. */
+bool given_take_on(int fd);
+
 /* ---- kept.c: the program's own socket, until it listens, and the far end, so that the front's end is no end
  * of file ---- */
 
@@ -88,6 +99,9 @@ void kept_add(int near, int own, int far);
 /* The program's own socket behind a swapped one, or once that listens its shadow; -1: none, as in a program that was
  * executed since. Borrowed. */
 int kept_own(int near);
+
+/* Is it still the program's own, not its shadow? */
+bool kept_is_own(int own);
 
 /* Closes the program's own socket, which is the front's now. Its shadow takes its place. */
 void kept_give_own(int near);
@@ -126,6 +140,9 @@ void registered_put_back(int fd, struct registered *registered);
 bool listening_bind(int fd, const struct sockaddr *address, socklen_t length, int *result);
 bool listening_listen(int fd, int backlog, int *result);
 bool listening_connect(int fd, const struct sockaddr *address, socklen_t length, int *result);
+
+/* Tells the front an option that the program has set since the socket is the front's. Lost if there is no room. */
+void listening_option(int fd, int level, int name, const void *value, socklen_t length);
 
 /* ---- accepted.c ---- */
 
