@@ -3,10 +3,12 @@
 What test_accept_shim.py says of both ways is not said again: here are real static programs, what chooses the way, and what
 becomes of the agent."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -375,6 +377,42 @@ while True:
         assert int(get(("127.0.0.1", port)).body) == first + 1 + number
     assert front.ready()[-1].pid == pid
     wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 0, "all acknowledged")
+
+
+def options_of_sockets(pid, port, level, name):
+    """What the TCP sockets of a process that are bound to the port say."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.syscall(434, pid, 0)  # pidfd_open, the same number on all machines; below: pidfd_getfd
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        fd = libc.syscall(438, handle, int(number), 0)
+        if fd < 0:
+            continue
+        try:
+            with socket.socket(fileno=fd) as copy:
+                if copy.family == socket.AF_INET and copy.getsockname()[1] == port:
+                    yield copy.getsockopt(level, name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+    os.close(handle)
+
+
+def test_options_that_are_set_after_listen(limpet, made, tmp_path):
+    """They reach the socket that limpet listens on."""
+    made("c")
+    program = tmp_path / "server.py"
+    port = free_port()
+    program.write_text(f"""
+import signal, socket
+server = socket.create_server(("127.0.0.1", {port}))
+server.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 7)
+signal.pause()
+""", encoding="utf-8")
+    front = limpet(config={"pools": {"web": {"command": ["/usr/bin/python3", str(program)], "workers": 1,
+                                             "accept": "seccomp"}}})
+    front.wait_ready(1)
+    wait_until(lambda: [value for value in options_of_sockets(front.process.pid, port, socket.IPPROTO_TCP,
+                                                             socket.TCP_DEFER_ACCEPT) if value], "the option")
 
 
 def test_no_new_privileges(limpet, made):
