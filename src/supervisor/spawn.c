@@ -215,6 +215,7 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 {
 	const struct pool_config *pool = spawn->pool;
 	bool accepts = pool->protocol == PROTOCOL_ACCEPT, agent;
+	bool may_accept = pool->protocol == PROTOCOL_NODE_CLUSTER && pool->connections == CONNECTIONS_ACCEPT;
 	enum program program = PROGRAM_UNKNOWN;
 	const struct passwd *user = NULL;
 	int result, channel;
@@ -238,11 +239,14 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 		fail(REPORT_DIRECTORY, errno);
 	if (set_environment(spawn) < 0)
 		fail(REPORT_ENVIRONMENT, ENOMEM);
-	if (accepts)
+	if (accepts || may_accept)
 		program = program_look(pool->command[0]);
 	agent = needs_agent(pool, program);
 	if (accepts && !agent && (result = preload_set_environment(channel, program)) < 0)
 		fail(program == PROGRAM_MUSL ? REPORT_PRELOAD_MUSL : REPORT_PRELOAD, result);
+	/* Without it connections go in messages, which is found out and said when the worker is ready. */
+	if (may_accept && preload_set_library(program) == -ENOMEM)
+		fail(REPORT_ENVIRONMENT, ENOMEM);
 	/* Behind setuid(), which clears it. The parent may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
