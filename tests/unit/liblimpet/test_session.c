@@ -215,6 +215,17 @@ static void test_a_front_that_closes_before_it_has_read_is_still_heard(void **st
 	peer_is_closed(peer);
 }
 
+static void test_a_channel_that_another_process_has_too_is_still_left(void **state)
+{
+	struct scene *scene = inherited(state);
+	int copy = dup(scene->session.fd);
+
+	front_close_channel(&scene->front);
+	expect(scene, LIMPET_OVER);
+	assert_false(polls(scene->session.epoll));
+	close(copy);
+}
+
 static void test_closed_is_told_at_most_so_often(void **state)
 {
 	struct scene *scene = inherited(state);
@@ -257,6 +268,8 @@ static void test_leaving(void **state)
 	front_hears(&scene->front, text);
 	front_hears(&scene->front, "{\"type\":\"ack\",\"id\":1}");
 	close(taken(scene, 2));
+	front_says(&scene->front, "{\"type\":\"pong\",\"id\":7}");
+	expect(scene, NOTHING);
 	text[10] = 'o'; /* the pong */
 	front_says(&scene->front, text);
 	expect(scene, LIMPET_DRAIN);
