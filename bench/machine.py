@@ -1,5 +1,6 @@
 """What the kernel says of processes and of the machine, and what the machine is."""
 import collections
+import json
 import os
 import pathlib
 import platform
@@ -11,6 +12,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
+# What the kernel makes for a socket that is polled.
+SLABS = {"TCP", "TCPv6", "sock_inode_cache", "request_sock_TCP", "eventpoll_epi", "filp", "skbuff_head_cache"}
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -22,7 +25,7 @@ def read(*path):
 
 
 def raise_file_limit():
-    """As far as it goes; returns how far."""
+    """As far as it goes."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     for wanted in (int(read("/proc/sys/fs/nr_open") or most), most):
         try:
@@ -30,6 +33,9 @@ def raise_file_limit():
             break
         except (OSError, ValueError):
             continue
+
+
+def file_limit():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
@@ -67,11 +73,11 @@ def cpu(pids):
             threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
             continue
-        nanoseconds = [int(text.split()[0]) for thread in threads if (text := read("/proc", pid, "task", thread, "schedstat"))]
+        schedstats = [read("/proc", pid, "task", thread, "schedstat") for thread in threads]
         found = stat(pid)
         ticks = (int(found[1][11]) + int(found[1][12])) / TICK if found else 0
         # Threads that have ended count in the ticks only.
-        exact = sum(nanoseconds) / 1e9
+        exact = sum(int(text.split()[0]) for text in schedstats if text) / 1e9
         total += exact if exact > ticks - 2 / TICK else ticks
     return total
 
@@ -107,9 +113,14 @@ def socket_memory():
     objects = 0
     for line in read("/proc/slabinfo").splitlines():
         fields = line.split()
-        if fields and fields[0] in ("TCP", "TCPv6", "sock_inode_cache", "request_sock_TCP", "eventpoll_epi", "filp", "skbuff_head_cache"):
+        if fields and fields[0] in SLABS:
             objects += int(fields[1]) * int(fields[3])
     return buffers, objects
+
+
+def free_memory():
+    match = re.search(r"MemAvailable:\s+(\d+)", read("/proc/meminfo"))
+    return int(match[1]) * 1024 if match else 0
 
 
 def settled_cpu(pids, seconds=0.5):
@@ -135,20 +146,25 @@ def first_line(*command):
     return (done.stdout + done.stderr).strip().splitlines()[0] if done.stdout + done.stderr else "unknown"
 
 
+def cpus():
+    return len(os.sched_getaffinity(0))
+
+
 def describe():
     model = re.search(r"model name\s*:\s*(.*)", read("/proc/cpuinfo"))
     memory_kb = re.search(r"MemTotal:\s+(\d+)", read("/proc/meminfo"))
     system = re.search(r'PRETTY_NAME="(.*)"', read("/etc/os-release"))
-    options = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    commit = first_line("git", "-C", ROOT, "describe", "--always", "--dirty")
     return {
         "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": model[1] if model else platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": cpus(),
         "memory": f"{int(memory_kb[1]) / 1048576:.1f} GiB" if memory_kb else "unknown",
         "kernel": platform.release(),
         "system": system[1] if system else "unknown",
+        "open files a process": f"{file_limit():,}",
         "load before": read("/proc/loadavg").split()[0],
-        "limpet": f"{first_line(BUILD / 'src' / 'limpet', '--version')} ({options.stdout.strip() or 'no git'})",
+        "limpet": f"{first_line(BUILD / 'src' / 'limpet', '--version')} ({commit})",
         "build": build_type(),
         "nginx": first_line("nginx", "-v"),
         "haproxy": first_line("haproxy", "-v").split(" - ")[0],
@@ -164,10 +180,12 @@ def package_version(name):
     return match[1] if match else "absent"
 
 
+def build_options():
+    """{option: value} of the build directory."""
+    return {option["name"]: option["value"]
+            for option in json.loads(read(BUILD / "meson-info" / "intro-buildoptions.json") or "[]")
+            if option["name"] in ("buildtype", "optimization", "b_sanitize", "b_coverage")}
+
+
 def build_type():
-    text = read(BUILD / "meson-info" / "intro-buildoptions.json")
-    found = {}
-    for name in ("buildtype", "b_sanitize"):
-        match = re.search(rf'"name": "{name}", "value": "([^"]*)"', text)
-        found[name] = match[1] if match else "unknown"
-    return f"{found['buildtype']}, sanitizers {found['b_sanitize']}"
+    return ", ".join(f"{name} {value}" for name, value in sorted(build_options().items()))

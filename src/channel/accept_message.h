@@ -18,6 +18,7 @@
  *                                                 ANSWER error
  *   LISTENING
  *                                                 CONNECTION number, client + its socket
+ *   OPTION level, name, value    set on the socket that the front listens on; not answered
  *   TAKEN number                 the program has it
  *   REFUSED number               it has not, and no byte was read
  *
@@ -27,7 +28,9 @@
 #define LIMPET_CHANNEL_ACCEPT_MESSAGE_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ACCEPT_VERSION 1
 
@@ -44,11 +47,13 @@ enum accept_type {
 	ACCEPT_REFUSED,
 	ACCEPT_ANSWER,
 	ACCEPT_CONNECTION,
+	ACCEPT_OPTION,
 };
 
 enum {
 	ACCEPT_BOUND = 1,     /* BIND: the program has bound it itself, to a port of the kernel's choice */
 	ACCEPT_IPV6_ONLY = 2, /* BIND */
+	ACCEPT_CLIENT_IS_PEER = 4, /* CONNECTION: accept() and getpeername() name this client, not the proxy */
 };
 
 union accept_address {
@@ -57,13 +62,29 @@ union accept_address {
 	struct sockaddr_in6 in6;
 };
 
+/* A client's address as programs expect it from a socket of this family. False: it has none there. */
+static inline bool accept_address_fit(union accept_address *to, int family, const union accept_address *from)
+{
+	*to = *from;
+	if (from->sa.sa_family == family)
+		return true;
+	if (from->sa.sa_family != AF_INET || family != AF_INET6)
+		return false;
+	memset(to, 0, sizeof(*to));
+	to->in6.sin6_family = AF_INET6;
+	to->in6.sin6_port = from->in.sin_port;
+	to->in6.sin6_addr.s6_addr[10] = to->in6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(&to->in6.sin6_addr.s6_addr[12], &from->in.sin_addr, sizeof(from->in.sin_addr));
+	return true;
+}
+
 struct accept_message {
 	uint32_t type;
-	uint32_t number;         /* CONNECTION, TAKEN, REFUSED: which; OPEN: ACCEPT_VERSION */
+	uint32_t number;         /* OPTION: its level; CONNECTION, TAKEN, REFUSED: which; OPEN: ACCEPT_VERSION */
 	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog */
-	uint32_t flags;          /* BIND */
+	uint32_t flags;          /* BIND, CONNECTION; OPTION: its name */
 	uint32_t process;        /* TAKEN, REFUSED: the pid that it had it, in the program's own namespace */
-	uint32_t address_length; /* BIND, ANSWER, CONNECTION; 0: none */
+	uint32_t address_length; /* OPTION: of the value, which lies in address; BIND, ANSWER, CONNECTION; 0: none */
 	union accept_address address;
 };
 

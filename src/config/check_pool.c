@@ -26,7 +26,7 @@ void check_user(struct reader *reader, const struct node *node, const char *user
 		    user);
 }
 
-static void check_group(struct reader *reader, const struct node *node, const char *group)
+const struct group *check_group_exists(struct reader *reader, const struct node *node, const char *group)
 {
 	const struct group *entry;
 
@@ -37,7 +37,14 @@ static void check_group(struct reader *reader, const struct node *node, const ch
 		    reader->problems, node, "looking up group \"%.64s\" failed: %s", group, strerror(errno));
 	else if (entry == NULL)
 		problems_value(reader->problems, node, "there is no group \"%.64s\"", group);
-	else if (reader->uid != 0 && entry->gr_gid != getegid())
+	return entry;
+}
+
+static void check_group(struct reader *reader, const struct node *node, const char *group)
+{
+	const struct group *entry = check_group_exists(reader, node, group);
+
+	if (entry != NULL && reader->uid != 0 && entry->gr_gid != getegid())
 		problems_value(reader->problems, node,
 		    "limpet must be started as root to change to group \"%.64s\"; leave the key out", group);
 }

@@ -73,6 +73,7 @@ void config_free(struct config *config)
 	free(config->file);
 	free(config->user);
 	free(config->control);
+	free(config->control_group);
 	free(config->hash_secret);
 	free(config->log_file);
 	free(config);

@@ -27,6 +27,13 @@ enum flavour {
 	FLAVOUR_STICKY_LISTEN,             /* "sticky-listen" */
 };
 
+/* Protocol accept: how a program's calls are reached. */
+enum accept_way {
+	ACCEPT_AUTO,       /* as its file suggests */
+	ACCEPT_BY_PRELOAD, /* a library in it */
+	ACCEPT_BY_SECCOMP, /* from outside */
+};
+
 /* What becomes of a worker that acknowledges nothing for stuck_timeout, besides that its clients go elsewhere. */
 enum stuck_action { STUCK_WAIT, STUCK_RESTART };
 
@@ -48,14 +55,19 @@ struct limit {
 
 struct pool_config;
 
+/* What a program of protocol accept gets as the peer of a connection that came with a PROXY header. */
+enum client_address { CLIENT_ADDRESS_PEER, CLIENT_ADDRESS_IGNORE };
+
 struct listener_config {
 	char *name;
 	bool has_address;       /* false: this is how the addresses that the pool's workers ask for are served */
 	struct address address;
+	struct mode mode;       /* of a Unix path; where not set: as the umask has it */
 	struct pool_config *pool;
 	struct sticky_source sticky[STICKY_SOURCES_MAX]; /* the last one is always STICKY_IP */
 	size_t sticky_count;
 	bool proxy_protocol;
+	enum client_address client_address;
 	struct address_prefix *trusted_proxies;
 	size_t trusted_proxies_count;
 	uint64_t head_timeout;
@@ -95,6 +107,7 @@ struct pool_config {
 	uint64_t drain_timeout;
 	uint64_t kill_timeout;
 	uint64_t stuck_timeout;
+	enum accept_way accept;
 	int drain_signal; /* protocol accept: what tells a worker to finish */
 	enum stuck_action stuck_action;
 	enum on_down on_down;
@@ -114,6 +127,7 @@ struct config {
 	char *user;    /* of the router; NULL: nobody if started as root, else unchanged */
 	char *control; /* path of the control socket; NULL: none */
 	struct mode control_mode; /* of that socket; always set */
+	char *control_group;      /* of that socket; NULL: as the system makes it */
 	char *hash_secret; /* path; NULL: random at start */
 	enum log_level log_level;
 	enum log_format log_format;

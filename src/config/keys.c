@@ -20,6 +20,9 @@
 static const struct choice log_level_choices[] = {{"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING},
     {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
 
+static const struct choice client_address_choices[] = {
+    {"peer", CLIENT_ADDRESS_PEER}, {"ignore", CLIENT_ADDRESS_IGNORE}, {NULL, 0}};
+
 static const struct choice log_format_choices[] = {
     {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
@@ -34,6 +37,9 @@ const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSI
 static const struct choice stuck_action_choices[] = {{"wait", STUCK_WAIT}, {"restart", STUCK_RESTART}, {NULL, 0}};
 const struct choice on_down_choices[] = {
     {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
+
+static const struct choice accept_choices[] = {
+    {"auto", ACCEPT_AUTO}, {"preload", ACCEPT_BY_PRELOAD}, {"seccomp", ACCEPT_BY_SECCOMP}, {NULL, 0}};
 
 static const struct choice drain_signal_choices[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},
     {"HUP", SIGHUP}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {NULL, 0}};
@@ -52,8 +58,9 @@ const struct key keys[] = {
     {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
         .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
     {KEYS_CONFIG, "control_mode", KEY_MODE, CONFIG(control_mode), "0600", .max = 0660,
-        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too, which is "
-                "limpet's own or that of a set-group-ID directory"},
+        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too"},
+    {KEYS_CONFIG, "control_group", KEY_STRING, CONFIG(control_group), .min = 1, .max = 255,
+        .help = "Group of that socket; without it limpet's own or that of a set-group-ID directory"},
     {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
         .help = "File whose first 32 bytes seed the hash of keys, so that several hosts, or one host after a full "
                 "restart, send a client to the same slot; without it the seed is random at each start"},
@@ -73,6 +80,9 @@ const struct key keys[] = {
     {KEYS_LISTENER, "address", KEY_ADDRESS, LISTENER(address), .max = 255,
         .help = "Where to listen: HOST:PORT, [HOST]:PORT, PORT, unix:/PATH or unix:@NAME; without it this "
                 "listener says how the addresses are served that the workers of the pool ask for"},
+    {KEYS_LISTENER, "mode", KEY_MODE, LISTENER(mode), .max = 0777,
+        .help = "Permissions of a Unix socket's path, such as \"0660\": who may write to it may connect; without it what the "
+                "umask leaves; one that the service manager made keeps its own"},
     {KEYS_LISTENER, "pool", KEY_POOL_NAME, 0, .min = 1, .max = 64,
         .help = "Pool whose workers get the connections; may be left out if there is only one"},
     {KEYS_LISTENER, "sticky", KEY_STICKY_LIST, 0, .min = 1, .max = STICKY_SOURCES_MAX,
@@ -83,6 +93,10 @@ const struct key keys[] = {
         .help =
             "Whether every connection begins with a PROXY protocol header, version 1 or 2; one without is "
             "closed"},
+    {KEYS_LISTENER, "client_address", KEY_CHOICE, LISTENER(client_address), "peer",
+        .choices = client_address_choices,
+        .help = "With proxy_protocol and protocol accept, whom accept() and getpeername() name: peer, the client that the "
+                "header names, or ignore, the proxy"},
     {KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
         .help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
                 "protocol, Forwarded or X-Forwarded-For; \"unix\" means every peer on a Unix socket"},
@@ -121,6 +135,10 @@ const struct key keys[] = {
         .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
         .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
+    {KEYS_POOL, "accept", KEY_CHOICE, POOL(accept), "auto", .choices = accept_choices,
+        .help = "With protocol accept: how the program's calls are reached: preload puts a library into it, seccomp "
+                "has the kernel hand them over, which is slower, needs Linux 5.14 and sets no_new_privs; auto takes "
+                "seccomp if the command is linked statically or written in Go"},
     {KEYS_POOL, "workers", KEY_WORKERS, POOL(workers), "auto", 0, 1024,
         .help =
             "How many workers limpet starts, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so "

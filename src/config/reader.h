@@ -2,6 +2,7 @@
 #ifndef LIMPET_CONFIG_READER_H
 #define LIMPET_CONFIG_READER_H
 
+#include <grp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -62,6 +63,9 @@ void check_config(struct reader *reader, const struct node *root);
  * given. */
 void check_pool(struct reader *reader, const struct node *node, struct pool_config *pool);
 void check_user(struct reader *reader, const struct node *node, const char *user);
+
+/* NULL after saying that there is none; else valid until the next look-up. */
+const struct group *check_group_exists(struct reader *reader, const struct node *node, const char *group);
 
 /* A name of a pool or a listener: 1 to 64 letters, digits, '.', '_' and '-'. */
 bool name_is_valid(const char *name);

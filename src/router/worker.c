@@ -124,6 +124,21 @@ static void on_listening(void *owner, const char *key)
 		slot_flush(worker->slot);
 }
 
+static void on_option(void *owner, const char *key, int level, int name, const void *value, size_t length)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_OPTION);
+	message.worker = worker->id;
+	message.socket_type = level;
+	message.index = (uint32_t)name;
+	message.proxy_length = length;
+	memcpy(&message.hash, value, length);
+	memcpy(message.key, key, strlen(key));
+	tell_supervisor(worker, &message);
+}
+
 static void on_closed_server(void *owner, const char *key)
 {
 	struct worker *worker = owner;
@@ -285,6 +300,7 @@ static void on_failed(void *owner, int error, const char *reason)
 static const struct channel_events events = {
     .listen = on_listen,
     .listening = on_listening,
+    .option = on_option,
     .closed_server = on_closed_server,
     .kept = on_kept,
     .dropped = on_dropped,
@@ -433,12 +449,21 @@ static void retry_soon(struct worker *worker)
 	ev_timer_start(worker->router->loop, &worker->retry_timer);
 }
 
+/* Behind a proxy that says who the client is? */
+static bool client_is_peer(const struct connection *connection)
+{
+	const struct listener_config *config = connection->listener ? connection->listener->config : NULL;
+
+	return config && config->proxy_protocol && config->client_address == CLIENT_ADDRESS_PEER;
+}
+
 int worker_send(struct worker *worker, struct connection *connection)
 {
 	struct channel_connection message = {.id = connection->id,
 	    .fd = connection->fd,
 	    .listener = connection->listener ? connection->listener->config->name : "",
 	    .client = &connection->client,
+	    .client_is_peer = client_is_peer(connection),
 	    .key_source = source_names[connection->key_type]};
 	int result;
 

@@ -364,13 +364,14 @@ static struct door *find_door(struct supervisor *supervisor, const struct addres
 
 static int open_door(struct supervisor *supervisor, const struct pool_config *pool)
 {
+	const struct permissions permissions = {.mode = pool->socket_mode.bits, .group = (gid_t)-1};
 	struct address address;
 	int fd = address_parse(&address, pool->socket, NULL);
 
 	if (!fd && find_door(supervisor, &address))
 		return 0;
 	if (!fd)
-		fd = unix_socket_open(&address, SOCK_SEQPACKET, pool->socket_mode.bits, BACKLOG);
+		fd = unix_socket_open(&address, SOCK_SEQPACKET, &permissions, BACKLOG);
 	if (fd < 0) {
 		log_error("pool %s: socket %s: %s", pool->name, pool->socket, strerror(-fd));
 		return fd;

@@ -44,12 +44,57 @@ static struct listening *find_configured(struct supervisor *supervisor, const st
 	return NULL;
 }
 
+static bool is_ipv6_only(const struct listening *listening)
+{
+	socklen_t length = sizeof(int);
+	int value = 0;
+
+	return address_family(&listening->address) == AF_INET6 &&
+	       (getsockopt(listening->fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &length) < 0 || value);
+}
+
+/* The listener's own pool may listen there already, because its workers asked for it: the address stays open. */
+static struct listening *find_asked_for(struct supervisor *supervisor, const struct listener_config *config)
+{
+	struct listening *listening;
+
+	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
+		if (listening->index == LINK_INDEX_WORKERS && listening->fd >= 0 && !listening->bound_only &&
+		    listening->socket_type == SOCK_STREAM && listening->pool &&
+		    strcmp(listening->pool->name, config->pool->name) == 0 &&
+		    address_equal(&listening->address, &config->address) && !is_ipv6_only(listening))
+			return listening;
+	return NULL;
+}
+
+/* It keeps its key: when the configuration drops it the workers may have it again. */
+static struct listening *take_from_workers(struct supervisor *supervisor, const struct listener_config *config)
+{
+	struct listening *listening = find_asked_for(supervisor, config);
+	char text[ADDRESS_TEXT_MAX];
+
+	listening->asked = config->address;
+	log_info("listener %s: goes on with the socket that its pool's workers opened on %s", config->name,
+	    address_format(&listening->address, text, sizeof(text)));
+	return listening;
+}
+
+/* The configuration drops it: does it become again one of those that workers asked for? */
+static bool give_to_workers(struct listening *listening)
+{
+	if (!listening->key || !listening->pool || listening->pool->config->has_listeners)
+		return false;
+	listening->index = LINK_INDEX_WORKERS;
+	return true;
+}
+
 static int open_configured(struct supervisor *supervisor, const struct listener_config *config)
 {
 	struct listening_request request = {.listener = config->name,
 	    .address = &config->address,
 	    .socket_type = SOCK_STREAM,
 	    .backlog = (int)config->backlog,
+	    .mode = config->mode,
 	    .defer_accept = defers_accept(config)};
 	struct listening *listening = listening_new(supervisor, NULL, LINK_INDEX_NEW);
 	char text[ADDRESS_TEXT_MAX];
@@ -86,7 +131,7 @@ int listeners_prepare(struct supervisor *supervisor, const struct config *config
 		const struct listener_config *listener = &config->listeners[i];
 		int result = 0;
 
-		if (!find_configured(supervisor, listener))
+		if (!find_configured(supervisor, listener) && !find_asked_for(supervisor, listener))
 			result = open_configured(supervisor, listener);
 		if (result < 0) {
 			close_new(supervisor);
@@ -115,10 +160,9 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 	struct listening *listening, *next;
 
 	for (listening = TAILQ_FIRST(&supervisor->listenings); listening; listening = next) {
-		bool configured = listening->index != LINK_INDEX_WORKERS;
-
 		next = TAILQ_NEXT(listening, entry);
-		if (configured ? !in_config(config, listening) : !listening->pool || lacks_socket(listening))
+		if (listening->index != LINK_INDEX_WORKERS ? !in_config(config, listening) && !give_to_workers(listening)
+							    : !listening->pool || lacks_socket(listening))
 			listeners_close(supervisor, listening);
 	}
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {
@@ -126,10 +170,13 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 		bool is_new;
 
 		listening = find_configured(supervisor, listener);
+		if (!listening)
+			listening = take_from_workers(supervisor, listener);
 		is_new = listening->index == LINK_INDEX_NEW;
 		listening->index = (uint32_t)i;
 		listening->pool = supervisor->pools[listener->pool - config->pools];
 		listening_set_defer_accept(listening, defers_accept(listener));
+		listening_set_mode(listening, &listener->mode);
 		if (is_new)
 			listening_say(listening);
 	}

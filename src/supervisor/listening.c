@@ -70,6 +70,14 @@ static int set_option(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+void listening_set_mode(const struct listening *listening, const struct mode *mode)
+{
+	const char *path = listening->address.un.sun_path;
+
+	if (mode->is_set && !listening->given && is_path(&listening->address) && chmod(path, mode->bits) < 0)
+		log_warning("pool %s: cannot set the mode of %s: %s", listening->pool->name, path, strerror(errno));
+}
+
 void listening_set_defer_accept(const struct listening *listening, bool on)
 {
 	if (address_family(&listening->address) != AF_UNIX)
@@ -94,12 +102,15 @@ static int bind_socket(int fd, const struct listening_request *request)
 {
 	const struct address *address = request->address;
 	bool path = is_path(address);
+	mode_t before = request->mode.is_set ? umask(~request->mode.bits & 0777) : 0;
 	int result = path ? become(request->user) : 0;
 
 	if (!result && path)
 		remove_stale_path(address);
 	if (!result && bind(fd, &address->sa, address->length) < 0)
 		result = -errno;
+	if (request->mode.is_set)
+		umask(before);
 	if (path)
 		become_limpet();
 	return result;

@@ -16,6 +16,7 @@ struct listening_request {
 	bool defer_accept; /* a connection is of use only once something came */
 	bool adopts;       /* own, a program's TCP socket, is to be used */
 	int own;           /* borrowed */
+	struct mode mode;  /* of a Unix path; not set: as the umask has it */
 	const char *user;  /* with whose rights a Unix path is made; NULL: limpet's */
 };
 
@@ -34,6 +35,14 @@ int listening_obtain(
 void listening_read_address(struct listening *listening);
 
 void listening_set_defer_accept(const struct listening *listening, bool on);
+
+/* A program sets it on its socket, which is the listening's. What could concern anyone else is not done, nor are mistakes reported:
+ * the program has had its answer. value: borrowed. */
+void listening_set_option(
+    const struct listening *listening, int level, int name, const void *value, socklen_t length);
+
+/* Of a path that is limpet's or its workers'; where not set it stays as it is. */
+void listening_set_mode(const struct listening *listening, const struct mode *mode);
 
 /* Of a Unix socket, with the rights that it was made with; of others nothing. */
 void listening_remove_path(const struct listening *listening);

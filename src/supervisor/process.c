@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "supervisor/backoff.h"
 #include "supervisor/external.h"
+#include "supervisor/pools.h"
 #include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
@@ -193,6 +194,8 @@ void process_signal(struct process *process, int number)
 		kill(process->pid, number);
 	/* One that was stopped would not see it. */
 	kill(-process->pid, SIGCONT);
+	if (process->agent && number == SIGKILL)
+		kill(process->agent, SIGKILL);
 }
 
 static void arm_end_timer(struct process *process, double delay)
@@ -442,7 +445,7 @@ void process_start_start_timer(struct process *process)
 
 static void watch_child(struct process *process)
 {
-	ev_child_set(&process->child, process->pid, 0);
+	ev_child_set(&process->child, process->agent ? process->agent : process->pid, 0);
 	ev_child_start(process->supervisor->loop, &process->child);
 }
 
@@ -482,7 +485,7 @@ static struct process *launch(struct supervised_slot *slot)
 	spawn.channel = ends[1];
 	spawn.worker = process->id;
 	spawn.generation = process->generation;
-	process->pid = spawn_worker(&spawn, &what);
+	process->pid = spawn_worker(&spawn, &process->agent, &what);
 	close(ends[1]);
 	if (process->pid < 0) {
 		log_error("%s: %s (%s): %s", process->name, what, pool->command[0], strerror(-(int)process->pid));
@@ -490,7 +493,13 @@ static struct process *launch(struct supervised_slot *slot)
 		return NULL;
 	}
 	stats_add(supervisor->stats, COUNTER_workers_started, 1);
-	log_info("%s (pid %d) started", process->name, (int)process->pid);
+	if (process->agent)
+		log_info("%s (pid %d) started; limpet-agent (pid %d) serves its system calls, as %s", process->name,
+		    (int)process->pid, (int)process->agent,
+		    pool->accept == ACCEPT_BY_SECCOMP ? "\"accept\": \"seccomp\" says"
+		                                      : "it is linked statically or written in Go");
+	else
+		log_info("%s (pid %d) started", process->name, (int)process->pid);
 	watch_child(process);
 	process_start_start_timer(process);
 	return process;
@@ -537,10 +546,9 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	process->escort = past->escort;
 	process->left = past->left;
 	process->lost = past->lost;
-	/* A slot whose workers speak otherwise now is another slot. */
 	if (slot && (slot->external != past->external))
 		slot = NULL;
-	if (slot && !slot->external && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+	if (slot && !slot->external && !pools_may_keep(slot->pool->config, past->protocol, past->flavour))
 		slot = NULL;
 	if (slot && (past->incoming ? slot->incoming : slot->process))
 		slot = NULL;
@@ -550,6 +558,7 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	process->id = past->id;
 	process->generation = past->generation;
 	process->pid = past->pid;
+	process->agent = past->agent;
 	process->ready = past->ready;
 	process->ready_since = past->ready_since;
 	process->leaving = past->leaving;

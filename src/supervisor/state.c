@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "supervisor/control.h"
 #include "supervisor/join.h"
+#include "supervisor/pool_settings.h"
 #include "supervisor/process.h"
 #include "supervisor/readiness.h"
 
@@ -47,6 +48,14 @@ static json_t *make_inherited(const struct supervisor *supervisor)
 	TAILQ_FOREACH (inherited, &supervisor->activation.sockets, entry)
 		json_array_append_new(list, json_pack("{s:i, s:s}", "fd", inherited->fd, "name", inherited->name));
 	return list;
+}
+
+static json_t *make_pool(const struct supervised_pool *pool)
+{
+	json_t *result = pool_settings_describe(pool->config);
+
+	json_object_set_new(result, "pool", json_string(pool->name));
+	return result;
 }
 
 static json_t *make_slot(const struct supervised_slot *slot)
@@ -93,14 +102,14 @@ static json_t *make_process(struct process *process)
 	double end_in = ev_is_active(&process->end_timer)
 			    ? ev_timer_remaining(process->supervisor->loop, &process->end_timer)
 			    : -1;
-	json_t *result = json_pack("{s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:b, s:f, s:b, s:b, s:i, s:f, s:f, s:f, s:i}",
+	json_t *result = json_pack("{s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:b, s:f, s:b, s:b, s:i, s:f, s:f, s:f, s:i, s:i}",
 	    "id", (json_int_t)process->id, "pool", process->pool_name, "slot", process->slot_name, "place",
 	    place_of(process), "generation", (json_int_t)process->generation, "pid", (int)process->pid, "fd",
 	    process->channel, "protocol", (int)process->protocol, "flavour", (int)process->flavour, "ready",
 	    process->ready, "ready_since", process->ready_since, "leaving", process->leaving, "draining",
 	    process->draining, "last_signal", process->last_signal, "drain_timeout", process->drain_timeout,
 	    "kill_timeout", process->kill_timeout, "end_in", end_in, "drain_signal",
-	    process->drain_signal);
+	    process->drain_signal, "agent", (int)process->agent);
 
 	if (result && process->external) {
 		json_object_set_new(result, "external", json_true());
@@ -128,24 +137,26 @@ static json_t *make_counters(const struct supervisor *supervisor)
 
 json_t *state_make(struct supervisor *supervisor)
 {
-	json_t *listenings = json_array(), *slots = json_array(), *processes = json_array(), *router = NULL;
+	json_t *listenings = json_array(), *pools = json_array(), *slots = json_array(), *processes = json_array(), *router = NULL;
 	struct listening *listening;
 	struct process *process;
 
 	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
 		json_array_append_new(listenings, make_listening(listening));
-	for (size_t i = 0; i < supervisor->pools_count; i++)
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		json_array_append_new(pools, make_pool(supervisor->pools[i]));
 		for (size_t j = 0; j < supervisor->pools[i]->slots_count; j++)
 			json_array_append_new(slots, make_slot(supervisor->pools[i]->slots[j]));
+	}
 	TAILQ_FOREACH (process, &supervisor->processes, entry)
 		json_array_append_new(processes, make_process(process));
 	if (supervisor->router && supervisor->router->link)
 		router = json_pack("{s:i, s:i}", "pid", (int)supervisor->router->pid, "fd", link_fd(supervisor->router->link));
-	return json_pack("{s:i, s:i, s:{s:i}, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o}", "version",
+	return json_pack("{s:i, s:i, s:{s:i}, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o}", "version",
 	    STATE_VERSION, "link", LINK_VERSION, "control", "fd", control_fd(supervisor), "seed", make_seed(supervisor),
 	    "started", supervisor->started, "was_ready",
 	    supervisor->was_ready, "next_worker", (json_int_t)supervisor->next_worker, "next_listening",
-	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "slots", slots,
+	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "pools", pools, "slots", slots,
 	    "processes", processes, "inherited", make_inherited(supervisor), "told_ready", readiness_told(supervisor),
 	    "stats", supervisor->stats_fd, "counters", make_counters(supervisor), "doors", join_doors(supervisor));
 }

@@ -14,7 +14,9 @@
 #include "supervisor/join.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
+#include "supervisor/pool_settings.h"
 #include "supervisor/process.h"
+#include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/state.h"
 
@@ -278,6 +280,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	    .id = (uint32_t)integer(item, "id"),
 	    .generation = (uint32_t)integer(item, "generation"),
 	    .pid = (pid_t)integer(item, "pid"),
+	    .agent = (pid_t)integer(item, "agent"),
 	    .channel = socket_of(item, "fd"),
 	    .external = boolean(item, "external"),
 	    .escort = socket_of(item, "escort"),
@@ -305,7 +308,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 			close(past.escort);
 		return -EPROTO;
 	}
-	if (!past.external && !is_child(past.pid)) {
+	if (!past.external && !is_child(past.agent ? past.agent : past.pid)) {
 		log_warning("pool %s: worker %s: pid %d is no child of limpet's any more: it is left alone", pool, slot,
 		    (int)past.pid);
 		close(past.channel);
@@ -342,6 +345,48 @@ static int restore_processes(struct supervisor *supervisor, const json_t *state)
 			return result;
 	}
 	return 0;
+}
+
+static bool speaks_otherwise(const struct process *process, const struct pool_config *config)
+{
+	return process && (process->protocol != config->protocol || process->flavour != config->flavour);
+}
+
+/* Workers that a reload would have replaced are to be replaced. */
+static void outdate_slots(struct supervised_pool *pool, const json_t *past)
+{
+	bool all = past && pool_settings_outdate_described(past, pool->config);
+	bool bereft = boolean(past, "has_listeners") && !pool->config->has_listeners;
+
+	for (size_t i = 0; i < pool->slots_count; i++) {
+		struct supervised_slot *slot = pool->slots[i];
+
+		if (slot->external) {
+			if (bereft && slot->process)
+				process_retire(slot->process);
+			continue;
+		}
+		if (all || speaks_otherwise(slot->process, pool->config) || speaks_otherwise(slot->incoming, pool->config))
+			roll_outdate(slot);
+	}
+}
+
+static void outdate_pools(struct supervisor *supervisor, const json_t *state)
+{
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		struct supervised_pool *pool = supervisor->pools[i];
+		const json_t *item, *past = NULL;
+		size_t j;
+
+		json_array_foreach(json_object_get(state, "pools"), j, item)
+		{
+			const char *name = string(item, "pool");
+
+			if (name && strcmp(name, pool->name) == 0)
+				past = item;
+		}
+		outdate_slots(pool, past);
+	}
 }
 
 /* The old router hands over to the one that is started next, if both speak the same language; else it ends, and what it had not
@@ -396,6 +441,7 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 		result = restore_processes(supervisor, state);
 	}
 	if (!result) {
+		outdate_pools(supervisor, state);
 		listeners_commit(supervisor, supervisor->config);
 		join_commit(supervisor, supervisor->config);
 		result = restore_router(supervisor, state);

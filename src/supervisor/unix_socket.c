@@ -13,7 +13,23 @@ static void remove_stale(const struct address *address)
 		unlink(address->un.sun_path);
 }
 
-int unix_socket_open(const struct address *address, int type, unsigned mode, int backlog)
+static int set_group(const struct address *address, gid_t group)
+{
+	if (group == (gid_t)-1 || !address->un.sun_path[0])
+		return 0;
+	return chown(address->un.sun_path, (uid_t)-1, group) < 0 ? -errno : 0;
+}
+
+int unix_socket_permit(const struct address *address, const struct permissions *permissions)
+{
+	int result = set_group(address, permissions->group);
+
+	if (!result && address->un.sun_path[0] && chmod(address->un.sun_path, permissions->mode) < 0)
+		result = -errno;
+	return result;
+}
+
+int unix_socket_open(const struct address *address, int type, const struct permissions *permissions, int backlog)
 {
 	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
 	mode_t before;
@@ -31,10 +47,15 @@ int unix_socket_open(const struct address *address, int type, unsigned mode, int
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	before = umask(~mode & 0777);
-	if (bind(fd, &address->sa, address->length) < 0 || listen(fd, backlog) < 0)
+	before = umask(~permissions->mode & 0777);
+	if (bind(fd, &address->sa, address->length) < 0)
 		result = -errno;
 	umask(before);
+	/* Nobody gets in before it listens. */
+	if (!result)
+		result = set_group(address, permissions->group);
+	if (!result && listen(fd, backlog) < 0)
+		result = -errno;
 	if (result)
 		close(fd);
 	return result ? result : fd;

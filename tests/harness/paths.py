@@ -24,3 +24,7 @@ def limpetctl() -> pathlib.Path:
 
 def demo_worker() -> pathlib.Path:
     return build() / "src" / "worker" / "limpet-demo-worker"
+
+
+def agent() -> pathlib.Path:
+    return build() / "src" / "worker" / "agent" / "limpet-agent"

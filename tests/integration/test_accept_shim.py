@@ -11,12 +11,35 @@ import time
 
 import pytest
 
-from harness import paths, sticky
-from harness.http import Connection, get, request
+from harness import paths, proxy_protocol, sticky
+from harness.http import Connection, get
+from harness.http import request as http_request
 from harness.wait import wait_until
 
 PYTHON = "/usr/bin/python3"
 PLAIN = [PYTHON, paths.APPS / "plain.py"]
+
+
+@pytest.fixture(name="limpet", params=["preload", "seccomp"])
+def _limpet(limpet, request):
+    """Every test twice: what a program sees is the same, whichever way its calls are reached."""
+    if request.param == "seccomp" and not paths.agent().exists():
+        pytest.skip("limpet was built without libseccomp")
+
+    def start(command=None, *, config=None, workers=None, sticky=None, listen=None, **options):
+        if config is None:
+            config = {"pools": {"default": {"command": [str(word) for word in command], "workers": workers}}}
+            listener = {"pool": "default"}
+            if sticky:
+                listener["sticky"] = [{sticky.partition(":")[0]: sticky.partition(":")[2]}]
+            if listen:
+                listener["address"] = listen
+            if len(listener) > 1:
+                config["listeners"] = {"web": listener}
+        for pool in config["pools"].values():
+            pool["accept"] = request.param
+        return limpet(config=config, **options)
+    return start
 
 
 def free_port():
@@ -241,7 +264,7 @@ def test_the_end_of_the_former_generation_closes_no_socket_that_the_next_needs(l
     former = front.wait_ready(1)["0"]
     freeze(former)
     waiting = Connection(front.address)
-    waiting.send(request("/"))
+    waiting.send(http_request("/"))
     wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 1, "a hand-off under way")
     front.ctl("restart")
     present = front.wait_replaced("0", former)
@@ -299,6 +322,7 @@ def test_what_is_left_of_the_front_costs_a_worker_nothing(limpet, tmp_path):
     held[0].close()
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_a_worker_that_listens_past_limpet_is_found(limpet, tmp_path):
     program = tmp_path / "static-server"
     subprocess.run(["cc", "-static", "-o", program, paths.APPS / "static-server.c"], check=True)
@@ -366,6 +390,7 @@ while True:
         front.wait_for(f"connected from {source}")
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_options_are_answered_as_alone(limpet):
     """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
     program = paths.APPS / "socket-options.py"
@@ -393,3 +418,165 @@ def test_a_program_that_goes_its_own_ways(limpet, c_server, options):
     seen = {get(front.address, source=f"127.0.0.{number + 1}").body.split()[1] for number in range(20)}
     assert seen == {b"0", b"1"}
     assert "past limpet" not in front.text()
+
+
+PROXIED = {"proxy_protocol": True, "trusted_proxies": ["127.0.0.0/8"], "sticky": "ip"}
+
+
+@pytest.mark.parametrize("bound,header,client", [
+    ("127.0.0.1", proxy_protocol.v1("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    ("127.0.0.1", proxy_protocol.v2("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    ("[::1]", proxy_protocol.v1("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    # An IPv4 socket has no such address: the proxy's is the best that there is.
+    ("127.0.0.1", proxy_protocol.v2("2001:db8::7", source_port=51123), None),
+    ("127.0.0.1", proxy_protocol.v2_raw(proxy_protocol.LOCAL, proxy_protocol.UNSPEC, b""), None),
+])
+def test_the_client_behind_a_proxy_is_the_peer(limpet, request, bound, header, client):
+    preloaded = request.node.callspec.params["limpet"] == "preload"  # else getpeername() is not seen
+    front = limpet(config={"listeners": {"web": {**PROXIED, "address": "127.0.0.1:0"}}, "pools": {
+        "web": {"command": [*map(str, PLAIN), f"{bound}:7"], "workers": 2}}})
+    front.wait_ready(2)
+    for _ in range(3):
+        with Connection(front.address) as connection:
+            name = "%s:%d" % connection.socket.getsockname()
+            connection.send(header + http_request("/"))
+            seen = connection.response().json()
+        assert seen["peer"] == (client or name)
+        assert seen["peername"] == (seen["peer"] if preloaded else name)
+
+
+def test_the_client_behind_a_proxy_on_a_socket_of_both_families(limpet):
+    port = free_port()
+    front = limpet(config={"listeners": {"web": PROXIED}, "pools": {
+        "web": {"command": [*map(str, PLAIN), f"[::]:{port}"], "workers": 1}}})
+    front.wait_ready(1)
+    for client, seen in [("203.0.113.9", "[::ffff:203.0.113.9]:51123"), ("2001:db8::7", "[2001:db8::7]:51123")]:
+        with Connection(("127.0.0.1", port)) as connection:
+            connection.send(proxy_protocol.v2(client, source_port=51123) + http_request("/"))
+            answer = connection.response().json()
+            assert answer["peer"] == seen
+
+
+def test_a_program_that_is_to_see_the_proxy(limpet):
+    front = limpet(config={"listeners": {"web": {**PROXIED, "address": "127.0.0.1:0", "client_address": "ignore"}}, "pools": {
+        "web": {"command": [*map(str, PLAIN), "127.0.0.1:7"], "workers": 1}}})
+    front.wait_ready(1)
+    with Connection(front.address) as connection:
+        connection.send(proxy_protocol.v1("203.0.113.9") + http_request("/"))
+        seen = connection.response().json()
+        assert seen["peer"] == seen["peername"] == "%s:%d" % connection.socket.getsockname()
+
+
+LATE_OPTIONS = """
+import json, os, socket, sys
+listening = socket.socket()
+listening.bind(("127.0.0.1", int(sys.argv[1])))
+if "FORK" in os.environ and os.fork():
+    os.wait()
+listening.listen(16)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
+listening.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 33)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # would concern others
+while True:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        body = json.dumps([connection.getsockopt(*option) for option in (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            (socket.IPPROTO_IP, socket.IP_TTL), (socket.SOL_SOCKET, socket.SO_REUSEPORT))]).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
+"""
+
+
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
+@pytest.mark.parametrize("options", [{}, {"FORK": "1"}], ids=["listens itself", "the child listens"])
+def test_options_that_are_set_late_are_the_connections(limpet, tmp_path, options):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, free_port()], workers=1, env=options)
+    front.wait_ready(1)
+    address = front.address
+    wait_until(lambda: get(address).json() == [1, 77, 33, 0], "options set at the front")
+    # They are the socket's, whoever passes it on.
+    os.kill(front.router(), signal.SIGKILL)
+    assert get(address).json() == [1, 77, 33, 0]
+
+
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
+def test_a_listener_of_limpets_own_is_not_the_programs(limpet, tmp_path):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, "7"], workers=1, listen="127.0.0.1:0")
+    front.wait_ready(1)
+    # The option has come before the connection: they take the same way.
+    get(front.address)
+    assert get(front.address).json()[1:] == [7200, 64, 0]
+
+
+SHUTS = """
+import errno, os, signal, socket, sys, threading
+how, port = getattr(socket, sys.argv[1], None), int(sys.argv[2])
+
+def answer(connection):
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n%s\\n" % os.environ["LIMPET_SLOT"].encode())
+
+def serve():
+    global listening
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    listening.listen(16)
+    while True:
+        try:
+            answer(listening.accept()[0])
+        except OSError as error:
+            os.write(1, b"accept: %s\\n" % errno.errorcode[error.errno].encode())
+            break
+    os.write(1, b"" if listening.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM else b"no socket\\n")
+    listening.close()
+    signal.sigwait([signal.SIGUSR2])
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGUSR2])
+
+def shut():
+    while True:
+        signal.sigwait([signal.SIGUSR1])
+        listening.shutdown(how)
+
+threading.Thread(target=shut, daemon=True).start()
+while True:
+    serve()
+"""
+
+
+@pytest.mark.parametrize("how", ["SHUT_RDWR", "SHUT_RD"])
+def test_shutdown_ends_accept_and_others_serve(limpet, tmp_path, how):
+    """As programs wake up their threads that accept. Then they may listen again."""
+    program = tmp_path / "shuts.py"
+    program.write_text(SHUTS, encoding="utf-8")
+    front = limpet([PYTHON, program, how, free_port()], workers=2)
+    pids = front.wait_ready(2)
+    address = front.address
+
+    def slots():
+        return {get(address, source=f"127.0.0.{number + 1}").body for number in range(20)}
+    assert slots() == {b"0\n", b"1\n"}
+    for once in range(2):
+        os.kill(pids["0"], signal.SIGUSR1)
+        front.wait_for("accept: EINVAL", count=once + 1)
+        assert slots() == {b"1\n"}
+        os.kill(pids["0"], signal.SIGUSR2)
+        wait_until(lambda: slots() == {b"0\n", b"1\n"}, "it listens again")
+
+
+def test_a_client_that_closes_its_half_gets_its_answer(limpet):
+    front = limpet([*PLAIN, f"127.0.0.1:{free_port()}"], workers=1)
+    front.wait_ready(1)
+    with Connection(front.address) as connection:
+        connection.send(http_request("/"))
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert connection.response().status == 200
+        assert connection.ended()

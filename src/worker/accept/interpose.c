@@ -78,9 +78,15 @@ EXPORTED int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORTED int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
-	socklen_t room = length ? *length : 0;
+	socklen_t room = length ? *length : 0, client_length;
 	int result = real()->getpeername(fd, address, length);
+	union accept_address client;
 
+	if (result == 0 && address && peer_find(fd, &client, &client_length)) {
+		*length = room;
+		copy_address(&client, client_length, address, length);
+		return 0;
+	}
 	if (result == 0 && address && room >= sizeof(address->sa_family) && address->sa_family == AF_UNIX &&
 	    swapped_is(fd, NULL)) {
 		errno = ENOTCONN;
@@ -117,6 +123,7 @@ EXPORTED int close(int fd)
 	if (control_is(fd) && control_fd() >= 0)
 		return 0;
 	swapped_forget(fd);
+	peer_forget(fd);
 	return real()->close(fd);
 }
 

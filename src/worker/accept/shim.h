@@ -89,6 +89,9 @@ void kept_add(int near, int own, int far);
  * executed since. Borrowed. */
 int kept_own(int near);
 
+/* Is it still the program's own, not its shadow? */
+bool kept_is_own(int own);
+
 /* Closes the program's own socket, which is the front's now. Its shadow takes its place. */
 void kept_give_own(int near);
 
@@ -127,10 +130,22 @@ bool listening_bind(int fd, const struct sockaddr *address, socklen_t length, in
 bool listening_listen(int fd, int backlog, int *result);
 bool listening_connect(int fd, const struct sockaddr *address, socklen_t length, int *result);
 
+/* Tells the front an option that the program has set since the socket is the front's. Lost if there is no room. */
+void listening_option(int fd, int level, int name, const void *value, socklen_t length);
+
 /* ---- accepted.c ---- */
 
 /* accept4() of a swapped socket. */
 int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+/* ---- peers.c: clients behind a proxy ---- */
+
+/* The connection is this client's. Leaves errno as it is. */
+void peer_note(int fd, const union accept_address *address);
+
+/* False: the kernel knows best. */
+bool peer_find(int fd, union accept_address *address, socklen_t *length);
+void peer_forget(int fd);
 
 /* ---- faked.c: what a swapped socket answers in place of the TCP socket ---- */
 

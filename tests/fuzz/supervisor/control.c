@@ -18,7 +18,6 @@
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
-#include "supervisor/router_process.h"
 #include "supervisor/sandbox.h"
 #include "supervisor/upgrade.h"
 
@@ -64,14 +63,14 @@ void roll_pool(struct supervised_pool *of)
 	REQUIRE(of == &pool);
 }
 
+/* Put off the first time, refused the next. */
 int reload(struct supervisor *of)
 {
+	of->reload_wanted = !of->reload_wanted;
+	if (of->reload_wanted)
+		return RELOAD_PUT_OFF;
+	control_reloaded(of, -EINVAL);
 	return -EINVAL;
-}
-
-bool router_succession_under_way(const struct supervisor *of)
-{
-	return false;
 }
 
 int upgrade(struct supervisor *of)
@@ -164,12 +163,20 @@ static size_t step(struct peer *peers, const uint8_t *data, size_t size)
 	return 3 + length;
 }
 
+static void say_all(struct peer *peer)
+{
+	if (peer->fd < 0)
+		return;
+	shutdown(peer->fd, SHUT_WR);
+	for (int turns = 0; turns < 3; turns++)
+		ev_run(supervisor.loop, EVRUN_NOWAIT);
+}
+
 /* Whoever has said all is answered. */
 static void finish(struct peer *peer)
 {
 	if (peer->fd < 0)
 		return;
-	shutdown(peer->fd, SHUT_WR);
 	for (int turns = 0; !read_answer(peer); turns++) {
 		REQUIRE(turns < 100);
 		ev_run(supervisor.loop, EVRUN_NOWAIT);
@@ -220,6 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	start_up();
 	supervisor.state = SUPERVISOR_RUNNING;
+	supervisor.reload_wanted = false;
 	before = count_fds();
 	REQUIRE(control_open(&supervisor, -1) == 0);
 	for (int i = 0; i < PEERS; i++)
@@ -228,6 +236,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += taken;
 		size -= taken;
 	}
+	for (int i = 0; i < PEERS; i++)
+		say_all(&peers[i]);
+	if (supervisor.reload_wanted)
+		reload(&supervisor);
 	for (int i = 0; i < PEERS; i++)
 		finish(&peers[i]);
 	control_close(&supervisor);

@@ -36,6 +36,7 @@ static void start_child(void)
 	REQUIRE(child >= 0);
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGTERM, SIG_DFL); /* libFuzzer has a handler */
 		setpgid(0, 0);
 		while (getppid() == parent)
 			pause();

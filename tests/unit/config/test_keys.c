@@ -58,9 +58,12 @@ static void test_defaults(void **state)
 	assert_int_equal(listener.max_waiting_per_client, 256);
 	assert_int_equal(listener.backlog, 4096);
 	assert_false(listener.proxy_protocol);
+	assert_false(listener.mode.is_set);
+	assert_int_equal(listener.client_address, CLIENT_ADDRESS_PEER);
 	keys_set_defaults(KEYS_POOL, &pool);
 	assert_int_equal(pool.start_timeout, 30000);
 	assert_int_equal(pool.drain_timeout, 300000);
+	assert_int_equal(pool.accept, ACCEPT_AUTO);
 	assert_int_equal(pool.drain_signal, SIGTERM);
 	assert_int_equal(pool.kill_timeout, 10000);
 	assert_int_equal(pool.stuck_timeout, 10000);
@@ -80,6 +83,7 @@ static void test_defaults(void **state)
 	keys_set_defaults(KEYS_CONFIG, &config);
 	assert_true(config.control_mode.is_set);
 	assert_int_equal(config.control_mode.bits, 0600);
+	assert_null(config.control_group);
 	keys_set_defaults(KEYS_STICKY_IP, &source);
 	assert_int_equal(source.v4_prefix, 32);
 	assert_int_equal(source.v6_prefix, 64);

@@ -68,17 +68,17 @@ static void test_options(void **state)
 }
 
 static const char everything[] =
-    "{\"user\":\"root\",\"control\":\"/c\",\"control_mode\":\"0660\",\"hash_secret\":\"/"
+    "{\"user\":\"root\",\"control\":\"/c\",\"control_mode\":\"0660\",\"control_group\":\"root\",\"hash_secret\":\"/"
     "h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
     "\"file\":\"/"
-    "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
+    "l\"},\"listeners\":{\"w\":{\"address\":\"unix:/w\",\"mode\":\"0620\",\"pool\":\"p\","
     "\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
-    "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"trusted_proxies\":[\"10.0.0.0/"
+    "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"client_address\":\"ignore\",\"trusted_proxies\":[\"10.0.0.0/"
     "8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
     "\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_"
     "waiting_per_client\":2,\"backlog\":3}},"
     "\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\","
-    "\"flavour\":\"sticky-listen\",\"workers\":2,"
+    "\"flavour\":\"sticky-listen\",\"accept\":\"seccomp\",\"workers\":2,"
     "\"slots\":[\"a\",\"b\",\"c.3\"],\"socket\":\"@s\",\"socket_mode\":\"0660\",\"socket_owner\":\"root\","
     "\"socket_group\":\"root\",\"weights\":{\"b\":7},\"directory\":\"/"
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
