@@ -326,6 +326,7 @@ int main(void)
 	    TEST(test_drain),
 	    TEST(test_the_end),
 	    TEST(test_a_front_that_closes_before_it_has_read_is_still_heard),
+	    TEST(test_a_channel_that_another_process_has_too_is_still_left),
 	    TEST(test_closed_is_told_at_most_so_often),
 	    TEST(test_leaving),
 	    TEST(test_leaving_a_front_that_does_not_answer),
