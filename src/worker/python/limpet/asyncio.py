@@ -101,6 +101,11 @@ class Server(asyncio.AbstractServer):
         """How many are open."""
         return self._open
 
+    def stats(self, **values: float) -> None:
+        """Numbers of this worker that limpetctl status shows: stats(rooms=12)."""
+        if self._channel:
+            self._channel.tell(values)
+
     def details(self, transport: asyncio.BaseTransport) -> Optional[Details]:
         """What limpet said of the connection: of a StreamWriter, give its `transport`. None once it is closed."""
         connection = transport.get_extra_info("socket")

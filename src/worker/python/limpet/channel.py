@@ -3,13 +3,17 @@
 Nothing here waits, and nothing is thread-safe: listener.py and asyncio.py do the waiting. What cannot be sent at once is
 kept, and the caller reads nothing until it is out; so what is kept has a bound.
 """
+import array
 import collections
+import contextlib
 import enum
+import math
 import os
 import random
+import re
 import socket
 import stat
-from typing import Deque, Iterator, List, Mapping, Optional, Set, Union
+from typing import Deque, Iterator, List, Mapping, Optional, Set, Tuple, Union
 
 from . import messages
 from .connection import Connection
@@ -22,8 +26,22 @@ RETRY_LAST = 30.0
 WELCOME_WITHIN = 10.0
 """Seconds that limpet may take to answer a hello."""
 
+STAT_NAME = re.compile("[a-z0-9_]{1,32}")
+
 # MSG_DONTWAIT, not O_NONBLOCK: that would change it for every process that shares the channel.
 NOW = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
+
+ROOM_FOR_ONE = socket.CMSG_LEN(4)
+
+
+def descriptors(control: List[Tuple[int, int, bytes]]) -> "array.array[int]":
+    # socket.recv_fds() does this, too, but passes no flags on to recvmsg().
+    found = array.array("i")
+    for level, kind, data in control:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[:len(data) - len(data) % found.itemsize])
+    return found
 
 
 class Seen(enum.Enum):
@@ -43,6 +61,8 @@ class Channel:
 
     def __init__(self, channel: socket.socket) -> None:
         self.socket = channel
+        if channel.gettimeout():
+            channel.settimeout(None)  # socket.setdefaulttimeout(): "now" would be after that time
         self.skipped = 0
         self.refused = 0
         self._output: Deque[bytes] = collections.deque()
@@ -56,7 +76,7 @@ class Channel:
 
     # What the worker says.
 
-    def say(self, kind: str, **members: Union[int, str, List[str], None]) -> bool:
+    def say(self, kind: str, **members: messages.Member) -> bool:
         """False: it could not be sent yet; flush() when the channel is writable. ChannelEnded: nobody is there."""
         self._output.append(messages.build(kind, **members))
         return self.flush()
@@ -65,6 +85,18 @@ class Channel:
         """A connection has ended. False as say() has it."""
         self._closed += 1
         return self.flush()
+
+    def tell(self, values: Mapping[str, float]) -> None:
+        """Numbers for limpetctl status. They are dropped if they cannot be sent now; any thread may call it."""
+        for name, value in values.items():
+            if not STAT_NAME.fullmatch(name) or not math.isfinite(value):
+                raise ValueError(f"{name}={value!r}: a name has up to 32 of a-z, 0-9 and _, and the value is a finite number")
+        if not values:
+            return
+        try:
+            self.socket.send(messages.build("stats", values=dict(values)), NOW)
+        except OSError:
+            pass
 
     def flush(self) -> bool:
         """Sends what waits; False if some still does."""
@@ -98,7 +130,7 @@ class Channel:
         """Reads at most one datagram. A connection is the caller's, to acknowledge or refuse. ChannelEnded: limpet is
         gone, or has said why it ends the channel."""
         try:
-            data, fds, flags, _ = socket.recv_fds(self.socket, messages.MAXIMUM, 1, NOW | socket.MSG_CMSG_CLOEXEC)
+            data, control, flags, _ = self.socket.recvmsg(messages.MAXIMUM, ROOM_FOR_ONE, NOW | socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return Seen.NOTHING
         except ConnectionResetError:
@@ -106,6 +138,7 @@ class Channel:
             return Seen.HANDLED
         except OSError as error:
             raise ChannelEnded(f"the channel to limpet failed: {error.strerror}") from error
+        fds = descriptors(control)
         if not data and not fds and not flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
             raise ChannelEnded("limpet has closed the channel")
         message = None if flags & socket.MSG_TRUNC else messages.parse(data)
@@ -120,12 +153,12 @@ class Channel:
         elif isinstance(message, messages.Welcome):
             return message
         elif isinstance(message, messages.Bye):
-            raise Refused(f"limpet does not let this process join: {message.reason or 'it gives no reason'}")
+            raise Refused(f"limpet ends the channel: {message.reason or 'it gives no reason'}")
         else:
             self.skipped += 1
         return Seen.HANDLED
 
-    def _arrived(self, details: messages.Details, fds: List[int], truncated: bool) -> Union[Connection, Seen]:
+    def _arrived(self, details: messages.Details, fds: "array.array[int]", truncated: bool) -> Union[Connection, Seen]:
         # The kernel drops a descriptor for which this process has no room.
         if len(fds) == 1 and not truncated:
             try:
@@ -163,7 +196,9 @@ class Source:
         try:
             end.connect("\0" + self.path[1:] if self.path.startswith("@") else self.path)
             channel = Channel(end)
-            channel.say("hello", version=1, pool=self.pool, slot=self.slot or self._chosen, capabilities=[])
+            # Who is refused at once cannot say it any more, and reads why.
+            with contextlib.suppress(ChannelEnded):
+                channel.say("hello", version=1, pool=self.pool, slot=self.slot or self._chosen, capabilities=["stats"])
             return channel
         except OSError as error:
             end.close()

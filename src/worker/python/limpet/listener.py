@@ -1,5 +1,6 @@
 """A channel for programs that wait in accept(): threads, or one connection after the other."""
 import collections
+import contextlib
 import logging
 import os
 import select
@@ -91,6 +92,12 @@ class Listener:
                  trace: Optional[types.TracebackType]) -> None:
         self.close()
 
+    def stats(self, **values: float) -> None:
+        """Numbers of this worker that limpetctl status shows: stats(rooms=12). From any thread."""
+        channel = self._channel
+        if channel:
+            channel.tell(values)
+
     @property
     def drained(self) -> bool:
         """No connection comes any more: limpet has said so, or is gone."""
@@ -141,7 +148,7 @@ class Listener:
         if self._channel:
             self._channel.close()
             self._channel = None
-        if self._source.path is None or self._closing:
+        if self._source.path is None or self._closing or self._drained:
             self._drained = True
         else:
             logger.warning("%s; joining again", error)
@@ -196,7 +203,9 @@ class Listener:
         try:
             if self._source.path is not None:
                 self._source.welcomed(self._welcome(channel))
-            channel.say("ready")
+            # If it has ended already, receive() says so.
+            with contextlib.suppress(ChannelEnded):
+                channel.say("ready")
         except BaseException:
             channel.close()
             raise

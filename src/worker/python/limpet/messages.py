@@ -1,7 +1,7 @@
 """The messages of protocol limpet, as bytes; limpet-worker(7) specifies them. Owns no socket."""
 import dataclasses
 import json
-from typing import Any, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 MAXIMUM = 8192
 """Bytes of the longest datagram, in both directions."""
@@ -56,6 +56,8 @@ class Bye:
     reason: str
 
 
+Member = Union[int, str, List[str], Dict[str, float], None]
+
 Message = Union[Details, Drain, Ping, Welcome, Bye]
 
 
@@ -109,7 +111,7 @@ def parse(data: bytes) -> Optional[Message]:
     return None
 
 
-def build(kind: str, **members: Union[int, str, List[str], None]) -> bytes:
+def build(kind: str, **members: Member) -> bytes:
     """Members that are None are left out. ValueError: it is too long for the channel."""
     pairs: List[Tuple[str, object]] = [(name, value) for name, value in members.items() if value is not None]
     data = json.dumps(dict([("type", kind), *pairs]), separators=(",", ":")).encode()
