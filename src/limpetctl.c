@@ -110,10 +110,29 @@ static void print_slots(json_t *pools)
 	    "HANDED-OFF", "UNACKED", "WAITING");
 	json_object_foreach(pools, name, pool)
 		json_array_foreach(json_object_get(pool, "slots"), i, slot)
-			printf("%-12s %-6s %-9s %8lld %4lld %9lld %11lld %8lld %8lld\n", name, string_of(slot, "slot"),
+			printf("%-12s %-6s %-9s %8lld %4lld %9lld %11lld %8lld %8lld%s\n", name, string_of(slot, "slot"),
 			    string_of(slot, "state"), integer_of(slot, "pid"), integer_of(slot, "generation"),
 			    integer_of(slot, "restarts"), integer_of(slot, "handed_off"),
-			    integer_of(slot, "unacknowledged"), integer_of(slot, "waiting"));
+			    integer_of(slot, "unacknowledged"), integer_of(slot, "waiting"),
+			    json_is_true(json_object_get(slot, "external")) ? " external" : "");
+}
+
+/* "room 12", and not "12.000000". */
+static void print_values(json_t *pools)
+{
+	const char *name, *key;
+	json_t *pool, *slot, *value;
+	size_t i;
+
+	json_object_foreach(pools, name, pool)
+		json_array_foreach(json_object_get(pool, "slots"), i, slot) {
+			if (!json_object_get(slot, "values"))
+				continue;
+			printf("pool %s: worker %s:", name, string_of(slot, "slot"));
+			json_object_foreach(json_object_get(slot, "values"), key, value)
+				printf(" %s %.15g", key, json_number_value(value));
+			printf("\n");
+		}
 }
 
 static void print_bypasses(json_t *pools)
@@ -178,6 +197,7 @@ static void print_status(json_t *status, bool verbose)
 	printf("\n");
 	print_slots(json_object_get(status, "pools"));
 	print_bypasses(json_object_get(status, "pools"));
+	print_values(json_object_get(status, "pools"));
 	printf("\n");
 	json_object_foreach(json_object_get(status, "counters"), name, counter)
 		if (json_integer_value(counter))

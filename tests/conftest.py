@@ -1,11 +1,14 @@
 """Fixtures of all tests that run programs."""
 import json
+import os
 import subprocess
 
 import pytest
 
 from harness import paths
+from harness.external import Externals
 from harness.limpet import Limpet
+from harness.scene import Scene
 
 
 @pytest.fixture
@@ -33,6 +36,29 @@ def limpet(tmp_path):
             problems.append(str(problem))
         print(f"--- {' '.join(instance.arguments)}\n{instance.text()}")
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def scene(limpet, tmp_path):
+    """scene(workers=2, ...): a limpet with scripted workers."""
+    os.chmod(tmp_path, 0o777)
+    return lambda **options: Scene(limpet, tmp_path, **options)
+
+
+@pytest.fixture
+def externals(scene, tmp_path):
+    """externals(slots=2, ...): a scene, and external workers for it."""
+    made = []
+
+    def make(slots=2, workers=0, **options):
+        play = scene(workers=workers, slots=slots, **{"socket": str(tmp_path / "join"), **options})
+        play.status()  # it is there, and so is the socket
+        made.append(Externals(play, tmp_path))
+        return play, made[-1]
+
+    yield make
+    for workers in made:
+        workers.end()
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/decimal.h"
+
 static int fail(const char **why, const char *text)
 {
 	if (why)
@@ -152,9 +154,28 @@ const char *address_format_ip(const struct address *address, char *buffer, size_
 	return buffer;
 }
 
+/* Once a connection, mostly: without inet_ntop() and snprintf(). */
+static void format_ipv4(const struct sockaddr_in *in, char *text)
+{
+	const unsigned char *bytes = (const unsigned char *)&in->sin_addr;
+	size_t length = 0;
+
+	for (int i = 0; i < 4; i++) {
+		length += decimal_write(text + length, bytes[i]);
+		text[length++] = i < 3 ? '.' : ':';
+	}
+	length += decimal_write(text + length, ntohs(in->sin_port));
+	text[length] = '\0';
+}
+
 const char *address_format(const struct address *address, char *buffer, size_t size)
 {
 	char ip[ADDRESS_TEXT_MAX];
+
+	if (address_family(address) == AF_INET && size >= sizeof("255.255.255.255:65535")) {
+		format_ipv4(&address->in, buffer);
+		return buffer;
+	}
 
 	address_format_ip(address, ip, sizeof(ip));
 	switch (address_family(address)) {

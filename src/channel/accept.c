@@ -384,6 +384,8 @@ static int accept_send(struct channel *channel, const struct channel_connection 
 	if (accept_note_sent(server, message.number) < 0)
 		return -ENOMEM;
 	write_address(&message, connection->client);
+	if (connection->client_is_peer && message.address_length)
+		message.flags = ACCEPT_CLIENT_IS_PEER;
 	sent = fd_send(server->fd, &message, sizeof(message), connection->fd);
 	if (sent >= 0) {
 		pending_add(&channel->pending, connection->id);

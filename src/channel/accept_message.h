@@ -49,6 +49,7 @@ enum accept_type {
 enum {
 	ACCEPT_BOUND = 1,     /* BIND: the program has bound it itself, to a port of the kernel's choice */
 	ACCEPT_IPV6_ONLY = 2, /* BIND */
+	ACCEPT_CLIENT_IS_PEER = 4, /* CONNECTION: accept() and getpeername() name this client, not the proxy */
 };
 
 union accept_address {
@@ -61,7 +62,7 @@ struct accept_message {
 	uint32_t type;
 	uint32_t number;         /* CONNECTION, TAKEN, REFUSED: which; OPEN: ACCEPT_VERSION */
 	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog */
-	uint32_t flags;          /* BIND */
+	uint32_t flags;          /* BIND, CONNECTION */
 	uint32_t process;        /* TAKEN, REFUSED: the pid that it had it, in the program's own namespace */
 	uint32_t address_length; /* BIND, ANSWER, CONNECTION; 0: none */
 	union accept_address address;

@@ -290,6 +290,16 @@ int channel_drain(struct channel *channel)
 	return channel->protocol->drain(channel);
 }
 
+int channel_leave(struct channel *channel, const char *reason)
+{
+	if (channel->broken)
+		return -EPIPE;
+	if (channel->ending)
+		return 0;
+	channel->ending = true;
+	return reason && channel->protocol->leave ? channel->protocol->leave(channel, reason) : 0;
+}
+
 int channel_probe(struct channel *channel)
 {
 	if (channel->broken)

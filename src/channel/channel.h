@@ -28,6 +28,18 @@ struct channel;
 #define CHANNEL_KEY_MAX 512
 #define CHANNEL_DATA_MAX 4096
 
+/* Protocol limpet: what its hello and its welcome say. */
+#define CHANNEL_VERSION 1
+
+/* The most numbers of its own that a worker tells at a time, and how long their names ([a-z0-9_]) are, without the NUL. */
+#define CHANNEL_STATS_MAX 16
+#define CHANNEL_STAT_NAME_MAX 32
+
+struct channel_stat {
+	char name[CHANNEL_STAT_NAME_MAX + 1];
+	double value; /* finite */
+};
+
 /* A worker asks to listen. Valid only during the call; answered with channel_answer_listen(), at once or later. */
 struct channel_listen {
 	uint64_t request;   /* names it in the answer */
@@ -63,6 +75,8 @@ struct channel_events {
 	void (*refused)(void *owner, uint32_t id);
 	/* The worker says that so many of the connections it was given have ended (protocols that do). */
 	void (*connections_closed)(void *owner, unsigned count);
+	/* Numbers of the worker's own, in place of those that it told before. Optional. */
+	void (*stats)(void *owner, const struct channel_stat *stats, size_t count);
 	/* The worker will take no more connections and ends by itself when its last one ended: no new hand-offs. */
 	void (*leaving)(void *owner);
 	/* An answer to channel_probe(): the worker's event loop runs. */
@@ -78,6 +92,7 @@ struct channel_connection {
 	const char *server_key; /* node-cluster, accept: which of the worker's servers, not checked; others: NULL */
 	const char *listener;   /* name of the listener */
 	const struct address *client; /* the client address */
+	bool client_is_peer;    /* accept: the program is told that the connection is from there, instead of from a proxy */
 	const char *key_source; /* "ip", "cookie", ... */
 };
 
@@ -128,6 +143,10 @@ int channel_answer_listen(struct channel *channel, uint64_t request, int error, 
 
 /* Tells the worker to finish: it closes its servers, keeps its open connections and exits when they are gone. Idempotent. */
 int channel_drain(struct channel *channel);
+
+/* The front goes, and the worker may stay: no new hand-offs; what is under way is still answered. reason: a short text that is told
+ * (protocol limpet only); NULL: nothing is said. Idempotent; nothing after channel_drain(). */
+int channel_leave(struct channel *channel, const char *reason);
 
 /* Asks for an alive() as soon as the worker's event loop runs. At most one is under way: further calls do nothing, except
  * that the Node protocols send again a first probe that did not arrive (the worker had no free fd): so probe a worker that

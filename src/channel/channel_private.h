@@ -27,6 +27,7 @@ struct channel_protocol {
 	    const struct address *sockname, int fd, const char *data); /* optional: -ENOENT */
 	int (*keep)(struct channel *channel, const char *key, uint64_t number, int fd); /* optional: -EINVAL */
 	int (*drain)(struct channel *channel);
+	int (*leave)(struct channel *channel, const char *reason); /* optional: nothing is said */
 	int (*probe)(struct channel *channel);
 	/* Called before each message of the queue is written; may prepend one. False: the queue waits for the
 	 * worker's next answer. Optional. */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/decimal.h"
+
 void json_text_raw(struct json_text *text, const char *bytes, size_t length)
 {
 	if (text->full || length > text->size - text->length) {
@@ -12,6 +14,13 @@ void json_text_raw(struct json_text *text, const char *bytes, size_t length)
 	}
 	memcpy(text->bytes + text->length, bytes, length);
 	text->length += length;
+}
+
+void json_text_number(struct json_text *text, uint64_t number)
+{
+	char digits[DECIMAL_MAX];
+
+	json_text_raw(text, digits, decimal_write(digits, number));
 }
 
 void json_text_add(struct json_text *text, const char *format, ...)
@@ -63,20 +72,34 @@ static size_t sequence_length(const unsigned char *s)
 	return length;
 }
 
+/* How many characters follow that are written as they are? */
+static size_t plain_length(const unsigned char *s)
+{
+	size_t length = 0;
+
+	while (s[length] >= 0x20 && s[length] < 0x7f && s[length] != '"' && s[length] != '\\')
+		length++;
+	return length;
+}
+
 void json_text_string(struct json_text *text, const char *string)
 {
 	const unsigned char *s = (const unsigned char *)(string ? string : "");
 
 	json_text_raw(text, "\"", 1);
 	while (*s) {
-		size_t length = 1;
+		size_t length = plain_length(s);
 
+		if (length) {
+			json_text_raw(text, (const char *)s, length);
+			s += length;
+			continue;
+		}
+		length = 1;
 		if (*s == '"' || *s == '\\') {
 			json_text_add(text, "\\%c", (char)*s);
 		} else if (*s < 0x20 || *s == 0x7f) {
 			json_text_add(text, "\\u%04x", *s);
-		} else if (*s < 0x80) {
-			json_text_raw(text, (const char *)s, 1);
 		} else if ((length = sequence_length(s))) {
 			json_text_raw(text, (const char *)s, length);
 		} else {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct json_text {
 	char *bytes;
@@ -21,6 +22,12 @@ struct json_text {
 
 /* Appends as printf() does: the fixed parts and numbers. */
 void json_text_add(struct json_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Appends a number. */
+void json_text_number(struct json_text *text, uint64_t number);
+
+/* Appends a literal. */
+#define json_text_literal(text, literal) json_text_raw((text), (literal), sizeof(literal) - 1)
 
 /* Appends bytes as they are. */
 void json_text_raw(struct json_text *text, const char *bytes, size_t length);

@@ -4,31 +4,36 @@
  *   front -> worker {"type":"connection","id":7,"listener":"web","client":"203.0.113.9:51123","key":"cookie"}
  * + socket
  *                    {"type":"drain"}            take no more, end when the last connection has ended
- *                    {"type":"ping","id":1}
+ *                    {"type":"bye","reason":"limpet is stopping"} the front goes, the worker may stay
+ *                    {"type":"ping","id":1}      to be answered by pong
+ *                    {"type":"pong","id":1}      answers the worker's ping
  *   worker -> front  {"type":"hello","version":1,...}
  *                    {"type":"ready"}
  *                    {"type":"ack","id":7}       the connection is taken
- *                    {"type":"ack","upto":7}     so are all sent before it, and it
+ *                    {"type":"ack","through":7}  so are all sent before it, and it
  *                    {"type":"refuse","id":7}    not a byte was read: another worker may have it
  *                    {"type":"closed","count":3} so many connections have ended
- *                    {"type":"pong","id":1}
- *                    {"type":"bye"}              takes no more, and ends by itself
+ *                    {"type":"ping","id":1}, {"type":"pong","id":1}
+ *                    {"type":"stats","values":{"rooms":12}} for status: numbers by name
+ *                    {"type":"bye","reason":"..."} takes no more, and ends by itself
  *
  * Ids are numbers below 2^31. Unknown types and members are ignored. A datagram that is longer than
  * DATAGRAM_MAX, no JSON object, or has a member of the wrong type is skipped and counted, as is an answer to
  * what was not sent; fds that a worker sends are closed. A hello with another version ends the channel.
+ * limpet-worker(7) is the specification.
  */
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
 #include "base/fd_passing.h"
+#include "channel/ack_text.h"
 #include "channel/channel_private.h"
 #include "channel/json_text.h"
 
-#define VERSION 1
 #define DATAGRAM_MAX 8192
 #define ID_MAX INT32_MAX
 
@@ -56,35 +61,112 @@ static void skip(struct channel *channel)
 	channel->skipped++;
 }
 
-static void acknowledge_up_to(struct channel *channel, uint32_t last)
+/* Is it the id of a hand-off that this channel has sent, not before the oldest that is under way? */
+static bool was_sent(const struct channel *channel, uint32_t id, uint32_t oldest)
 {
-	uint32_t seq;
+	return ((id - oldest) & ID_MAX) < ((channel->pending.next_seq - oldest) & ID_MAX);
+}
 
-	if (!pending_find(&channel->pending, last, NULL)) {
+/* The last one itself may have been answered before. */
+static void acknowledge_through(struct channel *channel, uint32_t last)
+{
+	uint32_t oldest, seq;
+
+	if (!pending_oldest(&channel->pending, &oldest) || !was_sent(channel, last, oldest)) {
 		skip(channel);
 		return;
 	}
 	/* What a callback sends anew comes behind `last`. */
-	do {
-		pending_oldest(&channel->pending, &seq);
+	for (seq = oldest; ((seq - oldest) & ID_MAX) <= ((last - oldest) & ID_MAX);) {
 		channel_answered(channel, seq, true);
-	} while (seq != last);
+		if (!pending_oldest(&channel->pending, &seq))
+			return;
+	}
 }
 
-static void take_message(struct channel *channel, const json_t *message)
+static void take_ack(struct channel *channel, const json_t *message)
+{
+	bool single = json_object_get(message, "id"), through = json_object_get(message, "through");
+	uint32_t number;
+
+	if (single == through || !member_number(message, single ? "id" : "through", ID_MAX, &number))
+		skip(channel);
+	else if (through)
+		acknowledge_through(channel, number);
+	else if (!channel_answered(channel, number, true))
+		skip(channel);
+}
+
+static bool stat_name_is_valid(const char *name)
+{
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+	return length > 0 && length <= CHANNEL_STAT_NAME_MAX && !name[length];
+}
+
+/* All of them, or none. */
+static void take_stats(struct channel *channel, json_t *message)
+{
+	json_t *values = json_object_get(message, "values"), *value;
+	struct channel_stat stats[CHANNEL_STATS_MAX];
+	const char *name;
+	size_t count = 0;
+
+	if (!json_is_object(values) || json_object_size(values) > CHANNEL_STATS_MAX) {
+		skip(channel);
+		return;
+	}
+	json_object_foreach(values, name, value)
+	{
+		double number = json_number_value(value);
+
+		if (!json_is_number(value) || !isfinite(number) || !stat_name_is_valid(name)) {
+			skip(channel);
+			return;
+		}
+		strcpy(stats[count].name, name);
+		stats[count++].value = number;
+	}
+	if (channel->events->stats)
+		channel->events->stats(channel->owner, stats, count);
+}
+
+/* A worker that asks and does not read its answers gets no more of them. */
+static void answer_ping(struct channel *channel, uint32_t id)
+{
+	char bytes[64];
+	struct json_text text = JSON_TEXT(bytes);
+
+	if (channel->output.first) {
+		skip(channel);
+		return;
+	}
+	json_text_add(&text, "{\"type\":\"pong\",\"id\":%u}", id);
+	channel_post(channel, bytes, text.length, -1, 0, 0);
+}
+
+static void take_pong(struct channel *channel, const json_t *message)
 {
 	struct native *native = channel->state;
+	uint32_t number;
+
+	if (!native->pinging || !member_number(message, "id", ID_MAX, &number) || number != native->ping) {
+		skip(channel);
+		return;
+	}
+	native->pinging = false;
+	channel->events->alive(channel->owner);
+}
+
+static void take_message(struct channel *channel, json_t *message)
+{
 	const char *type = json_string_value(json_object_get(message, "type"));
 	uint32_t number;
 
 	if (!type) {
 		skip(channel);
 	} else if (strcmp(type, "ack") == 0) {
-		if (member_number(message, "upto", ID_MAX, &number))
-			acknowledge_up_to(channel, number);
-		else if (!member_number(message, "id", ID_MAX, &number) ||
-		         !channel_answered(channel, number, true))
-			skip(channel);
+		take_ack(channel, message);
 	} else if (strcmp(type, "refuse") == 0) {
 		if (!member_number(message, "id", ID_MAX, &number) ||
 		    !channel_answered(channel, number, false))
@@ -94,14 +176,15 @@ static void take_message(struct channel *channel, const json_t *message)
 			channel->events->connections_closed(channel->owner, number);
 		else
 			skip(channel);
-	} else if (strcmp(type, "pong") == 0) {
-		if (native->pinging && member_number(message, "id", ID_MAX, &number) &&
-		    number == native->ping) {
-			native->pinging = false;
-			channel->events->alive(channel->owner);
-		} else {
+	} else if (strcmp(type, "ping") == 0) {
+		if (member_number(message, "id", ID_MAX, &number))
+			answer_ping(channel, number);
+		else
 			skip(channel);
-		}
+	} else if (strcmp(type, "pong") == 0) {
+		take_pong(channel, message);
+	} else if (strcmp(type, "stats") == 0) {
+		take_stats(channel, message);
 	} else if (strcmp(type, "ready") == 0) {
 		channel_is_ready(channel);
 	} else if (strcmp(type, "bye") == 0) {
@@ -109,11 +192,43 @@ static void take_message(struct channel *channel, const json_t *message)
 	} else if (strcmp(type, "hello") == 0) {
 		if (!member_number(message, "version", ID_MAX, &number))
 			skip(channel);
-		else if (number != VERSION)
+		else if (number != CHANNEL_VERSION)
 			channel_fail(channel, -EPROTO, "the worker speaks another version of the protocol");
 	} else {
 		skip(channel);
 	}
+}
+
+/* An acknowledgement comes for every connection: those written in the usual ways are read without a parser. */
+static bool take_plain_ack(struct channel *channel, const char *bytes, size_t length)
+{
+	uint32_t number;
+
+	switch (ack_text_parse(bytes, length, &number)) {
+	case ACK_TEXT_ID:
+		if (!channel_answered(channel, number, true))
+			skip(channel);
+		return true;
+	case ACK_TEXT_THROUGH:
+		acknowledge_through(channel, number);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void take_datagram(struct channel *channel, const char *bytes, size_t length)
+{
+	json_t *message;
+
+	if (take_plain_ack(channel, bytes, length))
+		return;
+	message = json_loadb(bytes, length, JSON_ALLOW_NUL, NULL);
+	if (json_is_object(message))
+		take_message(channel, message);
+	else
+		skip(channel);
+	json_decref(message);
 }
 
 static void native_readable(struct channel *channel)
@@ -126,7 +241,6 @@ static void native_readable(struct channel *channel)
 		ssize_t length = fd_receive(channel->fd, bytes, sizeof(bytes), NULL, &truncated);
 		/* A datagram costs more than its bytes: many small ones are a flood too. */
 		size_t cost = length > 0 ? (size_t)length + 256 : 256;
-		json_t *message;
 
 		if (length == -EAGAIN)
 			return;
@@ -140,12 +254,10 @@ static void native_readable(struct channel *channel)
 			return;
 		}
 		budget -= cost < budget ? cost : budget;
-		message = truncated ? NULL : json_loadb(bytes, (size_t)length, JSON_ALLOW_NUL, NULL);
-		if (json_is_object(message))
-			take_message(channel, message);
-		else
+		if (truncated)
 			skip(channel);
-		json_decref(message);
+		else
+			take_datagram(channel, bytes, (size_t)length);
 	}
 }
 
@@ -157,14 +269,15 @@ static int native_send(struct channel *channel, const struct channel_connection 
 
 	if (connection->client)
 		address_format(connection->client, client, sizeof(client));
-	json_text_add(
-	    &text, "{\"type\":\"connection\",\"id\":%u,\"listener\":", pending_next_seq(&channel->pending));
+	json_text_literal(&text, "{\"type\":\"connection\",\"id\":");
+	json_text_number(&text, pending_next_seq(&channel->pending));
+	json_text_literal(&text, ",\"listener\":");
 	json_text_string(&text, connection->listener);
-	json_text_add(&text, ",\"client\":");
+	json_text_literal(&text, ",\"client\":");
 	json_text_string(&text, client);
-	json_text_add(&text, ",\"key\":");
+	json_text_literal(&text, ",\"key\":");
 	json_text_string(&text, connection->key_source);
-	json_text_add(&text, "}");
+	json_text_literal(&text, "}");
 	if (text.full)
 		return -EINVAL;
 	error = channel_send_now(channel, bytes, text.length, connection->fd);
@@ -178,6 +291,17 @@ static int native_drain(struct channel *channel)
 	static const char message[] = "{\"type\":\"drain\"}";
 
 	return channel_post(channel, message, sizeof(message) - 1, -1, 0, 0);
+}
+
+static int native_leave(struct channel *channel, const char *reason)
+{
+	char bytes[256];
+	struct json_text text = JSON_TEXT(bytes);
+
+	json_text_add(&text, "{\"type\":\"bye\",\"reason\":");
+	json_text_string(&text, reason);
+	json_text_add(&text, "}");
+	return text.full ? -EINVAL : channel_post(channel, bytes, text.length, -1, 0, 0);
 }
 
 static int native_probe(struct channel *channel)
@@ -246,5 +370,6 @@ const struct channel_protocol native_protocol = {
     .readable = native_readable,
     .send_connection = native_send,
     .drain = native_drain,
+    .leave = native_leave,
     .probe = native_probe,
 };

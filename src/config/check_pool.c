@@ -26,7 +26,7 @@ void check_user(struct reader *reader, const struct node *node, const char *user
 		    user);
 }
 
-static void check_group(struct reader *reader, const struct node *node, const char *group)
+const struct group *check_group_exists(struct reader *reader, const struct node *node, const char *group)
 {
 	const struct group *entry;
 
@@ -37,7 +37,14 @@ static void check_group(struct reader *reader, const struct node *node, const ch
 		    reader->problems, node, "looking up group \"%.64s\" failed: %s", group, strerror(errno));
 	else if (entry == NULL)
 		problems_value(reader->problems, node, "there is no group \"%.64s\"", group);
-	else if (reader->uid != 0 && entry->gr_gid != getegid())
+	return entry;
+}
+
+static void check_group(struct reader *reader, const struct node *node, const char *group)
+{
+	const struct group *entry = check_group_exists(reader, node, group);
+
+	if (entry != NULL && reader->uid != 0 && entry->gr_gid != getegid())
 		problems_value(reader->problems, node,
 		    "limpet must be started as root to change to group \"%.64s\"; leave the key out", group);
 }
@@ -74,6 +81,8 @@ static void find_protocol(struct reader *reader, const struct node *node, struct
 {
 	const struct node *command = node_member(node, "command");
 
+	if (command == NULL && pool->workers == 0 && pool->socket != NULL)
+		pool->protocol = PROTOCOL_LIMPET;
 	if (command == NULL || pool->command == NULL)
 		return;
 	if (is_node(pool->command[0])) {
@@ -120,6 +129,22 @@ static void check_reachable(struct reader *reader, const struct node *node, cons
 		    protocol_name(pool->protocol));
 }
 
+/* Paths of other sockets may be given with "unix:", this one not: LIMPET_SOCKET is what stands here. */
+static void check_socket(struct reader *reader, const struct node *node, const struct pool_config *pool)
+{
+	const struct node *socket = node_member(node, "socket"), *owner = node_member(node, "socket_owner");
+	const struct node *group = node_member(node, "socket_group");
+	struct address address;
+
+	if (pool->socket != NULL && ((pool->socket[0] != '/' && pool->socket[0] != '@') ||
+	                                address_parse(&address, pool->socket, NULL) < 0))
+		problems_value(reader->problems, socket, "must be an absolute path, or \"@\" and a name");
+	if (pool->socket_owner != NULL && owner != NULL)
+		check_user(reader, owner, pool->socket_owner);
+	if (pool->socket_group != NULL && group != NULL)
+		check_group(reader, group, pool->socket_group);
+}
+
 void check_pool(struct reader *reader, const struct node *node, struct pool_config *pool)
 {
 	const struct node *command = node_member(node, "command");
@@ -137,6 +162,9 @@ void check_pool(struct reader *reader, const struct node *node, struct pool_conf
 		    "as in \"node server.js\"",
 		    pool->command[0]);
 	check_reachable(reader, node, pool);
+	check_socket(reader, node, pool);
+	if (command == NULL && pool->workers > 0 && node->type == NODE_OBJECT)
+		problems_value(reader->problems, node, "lacks the key \"command\"");
 	if (pool->user != NULL && user != NULL)
 		check_user(reader, user, pool->user);
 	if (pool->group != NULL && group != NULL)

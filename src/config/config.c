@@ -51,6 +51,9 @@ static void free_pool(struct config *config, struct pool_config *pool)
 	for (size_t i = 0; i < pool->slots_count; i++)
 		free(pool->slots[i].name);
 	free(pool->slots);
+	free(pool->socket);
+	free(pool->socket_owner);
+	free(pool->socket_group);
 	free(pool->directory);
 	free_strings(pool->environment);
 	free(pool->user);
@@ -70,6 +73,7 @@ void config_free(struct config *config)
 	free(config->file);
 	free(config->user);
 	free(config->control);
+	free(config->control_group);
 	free(config->hash_secret);
 	free(config->log_file);
 	free(config);

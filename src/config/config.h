@@ -48,14 +48,19 @@ struct limit {
 
 struct pool_config;
 
+/* What a program of protocol accept gets as the peer of a connection that came with a PROXY header. */
+enum client_address { CLIENT_ADDRESS_PEER, CLIENT_ADDRESS_IGNORE };
+
 struct listener_config {
 	char *name;
 	bool has_address;       /* false: this is how the addresses that the pool's workers ask for are served */
 	struct address address;
+	struct mode mode;       /* of a Unix path; where not set: as the umask has it */
 	struct pool_config *pool;
 	struct sticky_source sticky[STICKY_SOURCES_MAX]; /* the last one is always STICKY_IP */
 	size_t sticky_count;
 	bool proxy_protocol;
+	enum client_address client_address;
 	struct address_prefix *trusted_proxies;
 	size_t trusted_proxies_count;
 	uint64_t head_timeout;
@@ -66,17 +71,22 @@ struct listener_config {
 };
 
 struct slot_config {
-	char *name; /* "0", "1", ... */
+	char *name; /* "0", "1", ..., or as given */
 	unsigned weight;
 };
 
 struct pool_config {
 	char *name;
-	char **command; /* NULL-terminated */
+	char **command; /* NULL-terminated; NULL: limpet starts no worker */
 	enum protocol protocol; /* never PROTOCOL_AUTO once loaded */
 	enum flavour flavour;
 	struct slot_config *slots;
 	size_t slots_count;
+	size_t workers; /* the first slots are for so many workers that limpet starts, the others for external ones */
+	char *socket;   /* where external workers join: a path or "@name"; NULL: there are none */
+	struct mode socket_mode; /* of that socket; always set */
+	char *socket_owner;      /* NULL: the pool's user */
+	char *socket_group;      /* NULL: the owner's */
 	char *directory;     /* NULL: as limpet's */
 	char **environment;  /* NULL-terminated "NAME=value" that are added to limpet's own; may be NULL */
 	char *user;          /* NULL: as limpet's */
@@ -98,6 +108,7 @@ struct pool_config {
 	uint64_t hold;
 	unsigned window;
 	unsigned queue;
+	uint64_t queue_timeout;
 	/* The settings of listeners that workers open: a listener without an address, or the defaults. Never NULL once loaded. */
 	struct listener_config *worker_listener;
 	bool has_listeners; /* some listener with an address belongs to this pool */
@@ -108,6 +119,7 @@ struct config {
 	char *user;    /* of the router; NULL: nobody if started as root, else unchanged */
 	char *control; /* path of the control socket; NULL: none */
 	struct mode control_mode; /* of that socket; always set */
+	char *control_group;      /* of that socket; NULL: as the system makes it */
 	char *hash_secret; /* path; NULL: random at start */
 	enum log_level log_level;
 	enum log_format log_format;

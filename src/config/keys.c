@@ -20,6 +20,9 @@
 static const struct choice log_level_choices[] = {{"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING},
     {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {NULL, 0}};
 
+static const struct choice client_address_choices[] = {
+    {"peer", CLIENT_ADDRESS_PEER}, {"ignore", CLIENT_ADDRESS_IGNORE}, {NULL, 0}};
+
 static const struct choice log_format_choices[] = {
     {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {NULL, 0}};
 
@@ -52,8 +55,9 @@ const struct key keys[] = {
     {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
         .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
     {KEYS_CONFIG, "control_mode", KEY_MODE, CONFIG(control_mode), "0600", .max = 0660,
-        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too, which is "
-                "limpet's own or that of a set-group-ID directory"},
+        .help = "Permissions of that socket: with \"0660\" the members of its group may use it too"},
+    {KEYS_CONFIG, "control_group", KEY_STRING, CONFIG(control_group), .min = 1, .max = 255,
+        .help = "Group of that socket; without it limpet's own or that of a set-group-ID directory"},
     {KEYS_CONFIG, "hash_secret", KEY_STRING, CONFIG(hash_secret), .min = 1, .max = PATH_BYTES,
         .help = "File whose first 32 bytes seed the hash of keys, so that several hosts, or one host after a full "
                 "restart, send a client to the same slot; without it the seed is random at each start"},
@@ -73,6 +77,9 @@ const struct key keys[] = {
     {KEYS_LISTENER, "address", KEY_ADDRESS, LISTENER(address), .max = 255,
         .help = "Where to listen: HOST:PORT, [HOST]:PORT, PORT, unix:/PATH or unix:@NAME; without it this "
                 "listener says how the addresses are served that the workers of the pool ask for"},
+    {KEYS_LISTENER, "mode", KEY_MODE, LISTENER(mode), .max = 0777,
+        .help = "Permissions of a Unix socket's path, such as \"0660\": who may write to it may connect; without it what the "
+                "umask leaves; one that the service manager made keeps its own"},
     {KEYS_LISTENER, "pool", KEY_POOL_NAME, 0, .min = 1, .max = 64,
         .help = "Pool whose workers get the connections; may be left out if there is only one"},
     {KEYS_LISTENER, "sticky", KEY_STICKY_LIST, 0, .min = 1, .max = STICKY_SOURCES_MAX,
@@ -83,6 +90,10 @@ const struct key keys[] = {
         .help =
             "Whether every connection begins with a PROXY protocol header, version 1 or 2; one without is "
             "closed"},
+    {KEYS_LISTENER, "client_address", KEY_CHOICE, LISTENER(client_address), "peer",
+        .choices = client_address_choices,
+        .help = "With proxy_protocol and protocol accept, whom accept() and getpeername() name: peer, the client that the "
+                "header names, or ignore, the proxy"},
     {KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
         .help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
                 "protocol, Forwarded or X-Forwarded-For; \"unix\" means every peer on a Unix socket"},
@@ -114,15 +125,30 @@ const struct key keys[] = {
     {KEYS_STICKY_IP, "v6_prefix", KEY_INTEGER, STICKY(v6_prefix), "64", 0, 128,
         .help = "How many bits of an IPv6 address count"},
 
-    {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024, .required = true,
-        .help = "What each worker runs: the program and its arguments, without a shell"},
+    {KEYS_POOL, "command", KEY_COMMAND, POOL(command), .min = 1, .max = 1024,
+        .help = "What each worker runs: the program and its arguments, without a shell; may be left out if limpet "
+                "starts no worker of this pool"},
     {KEYS_POOL, "protocol", KEY_CHOICE, POOL(protocol), .choices = protocol_choices,
         .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
         .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
-    {KEYS_POOL, "workers", KEY_WORKERS, POOL(slots), "auto", 1, 1024,
+    {KEYS_POOL, "workers", KEY_WORKERS, POOL(workers), "auto", 0, 1024,
         .help =
-            "How many workers, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so on"},
+            "How many workers limpet starts, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so "
+            "on; 0 where all workers are external, and then it may be left out with the command"},
+    {KEYS_POOL, "slots", KEY_SLOTS, POOL(slots), .min = 1, .max = 1024,
+        .help = "How many slots the pool has, or a list of their names; the first are for the workers that limpet "
+                "starts, the others for external ones; without it there are as many as workers"},
+    {KEYS_POOL, "socket", KEY_STRING, POOL(socket), .min = 1, .max = SOCKET_PATH_BYTES,
+        .help = "Where external workers join the pool, see limpet-worker(7): the path of a socket, or \"@NAME\" without "
+                "a path; without it there are none"},
+    {KEYS_POOL, "socket_mode", KEY_MODE, POOL(socket_mode), "0600", .max = 0660,
+        .help = "Permissions of that socket: with \"0660\" the members of its group may join, too; besides root, "
+                "limpet's user, the pool's and the socket's owner"},
+    {KEYS_POOL, "socket_owner", KEY_STRING, POOL(socket_owner), .min = 1, .max = 255,
+        .help = "User whose that socket is; without it the pool's user"},
+    {KEYS_POOL, "socket_group", KEY_STRING, POOL(socket_group), .min = 1, .max = 255,
+        .help = "Group whose that socket is; without it the pool's group"},
     {KEYS_POOL, "weights", KEY_WEIGHTS, POOL(slots), .max = 1024,
         .help =
             "Shares of the clients by slot name, 0 to 1000; a slot that is not named has 1, one with 0 gets "
@@ -171,6 +197,8 @@ const struct key keys[] = {
         .help = "How many hand-offs to one worker may be unacknowledged"},
     {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
         .help = "How many connections may wait behind a worker whose window is full; past it 503"},
+    {KEYS_POOL, "queue_timeout", KEY_DURATION, POOL(queue_timeout), "30s", 1, DAY,
+        .help = "How long a connection may wait there; then 503"},
 
     {KEYS_LIMITS, "nofile", KEY_LIMIT, POOL(limit_nofile), NULL, 16, 1u << 30,
         .help = "How many files and sockets it may have open (RLIMIT_NOFILE)"},

@@ -43,7 +43,8 @@ enum key_type {
 	KEY_PREFIXES,    /* struct address_prefix * */
 	KEY_COMMAND,     /* char **, a list of strings */
 	KEY_ENVIRONMENT, /* char **, an object of strings */
-	KEY_WORKERS,     /* struct slot_config *: how many */
+	KEY_WORKERS,     /* size_t: how many limpet starts */
+	KEY_SLOTS,       /* struct slot_config *: how many, or their names */
 	KEY_WEIGHTS,     /* struct slot_config *: their weights */
 };
 

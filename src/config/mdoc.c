@@ -98,6 +98,9 @@ static void print_type(const struct key *key, FILE *out)
 	case KEY_WORKERS:
 		fprintf(out, "number, %" PRIu64 " to %" PRIu64 ", or \\(dqauto\\(dq", key->min, key->max);
 		break;
+	case KEY_SLOTS:
+		fprintf(out, "number, %" PRIu64 " to %" PRIu64 ", or list of strings", key->min, key->max);
+		break;
 	case KEY_WEIGHTS:
 		fputs("object of numbers", out);
 		break;

@@ -128,6 +128,34 @@ static json_t *weights_json(const struct pool_config *pool)
 	return object;
 }
 
+static bool has_names(const struct pool_config *pool)
+{
+	char number[24];
+
+	for (size_t i = 0; i < pool->slots_count; i++) {
+		snprintf(number, sizeof number, "%zu", i);
+		if (strcmp(pool->slots[i].name, number) != 0)
+			return true;
+	}
+	return false;
+}
+
+static json_t *slots_json(const struct pool_config *pool)
+{
+	json_t *list;
+
+	if (!has_names(pool))
+		return json_integer((json_int_t)pool->slots_count);
+	list = json_array();
+	for (size_t i = 0; i < pool->slots_count; i++) {
+		if (json_array_append_new(list, json_string(pool->slots[i].name)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
 static json_t *map_json(const struct config *config, const struct key *key)
 {
 	json_t *map = json_object();
@@ -171,6 +199,7 @@ static bool any_set(enum key_object object, const void *base);
 static bool is_set(const struct key *key, const void *base)
 {
 	const void *field = (const char *)base + key->offset;
+	const struct pool_config *pool = base;
 
 	switch (key->type) {
 	case KEY_NOTE:
@@ -192,6 +221,8 @@ static bool is_set(const struct key *key, const void *base)
 		return ((const struct limit *)field)->is_set;
 	case KEY_OBJECT:
 		return any_set(key->of, base);
+	case KEY_SLOTS:
+		return has_names(pool) || pool->workers != pool->slots_count;
 	default:
 		return true;
 	}
@@ -251,7 +282,9 @@ static json_t *value_json(const struct key *key, const void *base)
 	case KEY_ENVIRONMENT:
 		return environment_json(*(char **const *)field);
 	case KEY_WORKERS:
-		return json_integer((json_int_t)pool->slots_count);
+		return json_integer((json_int_t)pool->workers);
+	case KEY_SLOTS:
+		return slots_json(pool);
 	case KEY_WEIGHTS:
 		return weights_json(pool);
 	}

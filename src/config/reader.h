@@ -2,6 +2,7 @@
 #ifndef LIMPET_CONFIG_READER_H
 #define LIMPET_CONFIG_READER_H
 
+#include <grp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -51,6 +52,10 @@ void read_sticky(struct reader *reader, const struct node *node, struct listener
 /* read_pool.c */
 void read_pool(struct reader *reader, const struct node *node, struct pool_config *pool);
 
+/* read_slots.c: names and number of its slots, and how many are for workers that limpet starts. At least one, unless there is no
+ * memory. */
+void read_pool_slots(struct reader *reader, const struct node *node, struct pool_config *pool);
+
 /* check.c: what no key alone shows. Runs even if there are problems already; says nothing twice. */
 void check_config(struct reader *reader, const struct node *root);
 
@@ -58,6 +63,9 @@ void check_config(struct reader *reader, const struct node *root);
  * given. */
 void check_pool(struct reader *reader, const struct node *node, struct pool_config *pool);
 void check_user(struct reader *reader, const struct node *node, const char *user);
+
+/* NULL after saying that there is none; else valid until the next look-up. */
+const struct group *check_group_exists(struct reader *reader, const struct node *node, const char *group);
 
 /* A name of a pool or a listener: 1 to 64 letters, digits, '.', '_' and '-'. */
 bool name_is_valid(const char *name);

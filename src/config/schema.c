@@ -105,6 +105,11 @@ static json_t *value_schema(const struct key *key)
 	case KEY_WORKERS:
 		return json_pack("{s[{ss, sI, sI}, {ss}]}", "anyOf", "type", "integer", "minimum",
 		    (json_int_t)key->min, "maximum", (json_int_t)key->max, "const", "auto");
+	case KEY_SLOTS:
+		return json_pack("{s[{ss, sI, sI}, {ss, s{ss, ss}, sI, sI, sb}]}", "anyOf", "type", "integer", "minimum",
+		    (json_int_t)key->min, "maximum", (json_int_t)key->max, "type", "array", "items", "type", "string",
+		    "pattern", "^[A-Za-z0-9._-]{1,64}$", "minItems", (json_int_t)key->min, "maxItems",
+		    (json_int_t)key->max, "uniqueItems", 1);
 	case KEY_WEIGHTS:
 		return map_schema(
 		    key, json_pack("{ss, si, si}", "type", "integer", "minimum", 0, "maximum", 1000));

@@ -383,6 +383,7 @@ void read_value(struct reader *reader, const struct key *key, const struct node 
 	case KEY_POOL_NAME:
 	case KEY_STICKY_LIST:
 	case KEY_WORKERS:
+	case KEY_SLOTS:
 	case KEY_WEIGHTS:
 		break; /* these need their neighbours: whoever asked for the object reads them after it */
 	}

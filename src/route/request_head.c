@@ -74,28 +74,50 @@ static int on_end(http_parser *parser)
 	return -1;
 }
 
+/* What a byte may be part of: a line, a target, a token (RFC 9110, section 5.6.2). A table, since each byte of each head is
+ * looked up in it. */
+enum { PLAIN = 1, PRINTABLE = 2, TOKEN = 4 };
+
+#define S PLAIN
+#define P (PLAIN | PRINTABLE)
+#define T (PLAIN | PRINTABLE | TOKEN)
+/* clang-format off */
+static const unsigned char kinds[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, S, 0, 0, 0, 0, 0, 0, /* 00 */
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
+    S, T, P, T, T, T, T, T, P, P, T, T, P, T, T, P, /* 20 */
+    T, T, T, T, T, T, T, T, T, T, P, P, P, P, P, P, /* 30 */
+    P, T, T, T, T, T, T, T, T, T, T, T, T, T, T, T, /* 40 */
+    T, T, T, T, T, T, T, T, T, T, T, P, P, P, T, T, /* 50 */
+    T, T, T, T, T, T, T, T, T, T, T, T, T, T, T, T, /* 60 */
+    T, T, T, T, T, T, T, T, T, T, T, P, T, P, T, 0, /* 70 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* 80 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* 90 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* a0 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* b0 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* c0 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* d0 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* e0 */
+    S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* f0 */
+};
+/* clang-format on */
+#undef S
+#undef P
+#undef T
+
 static bool is_token_character(char c)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~";
-
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c != '\0' && strchr(others, c));
+	return kinds[(unsigned char)c] & TOKEN;
 }
 
-static bool is_token(struct span span)
+/* Is it not empty, and every byte of this kind? */
+static bool is_all(struct span span, unsigned char kind)
 {
-	for (size_t i = 0; i < span.length; i++)
-		if (!is_token_character(span.at[i]))
-			return false;
-	return span.length > 0;
-}
+	unsigned char common = kind;
 
-static bool is_printable(struct span span)
-{
 	for (size_t i = 0; i < span.length; i++)
-		if (span.at[i] <= ' ' || span.at[i] >= 0x7f)
-			return false;
-	return span.length > 0;
+		common &= kinds[(unsigned char)span.at[i]];
+	return span.length > 0 && common;
 }
 
 /* Are all line ends LF or CRLF, and are there no other control characters but tabs? A lenient http-parser
@@ -103,13 +125,9 @@ static bool is_printable(struct span span)
 static bool is_clean(const char *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)bytes[i];
-
-		if (c >= ' ' && c != 0x7f)
+		if (kinds[(unsigned char)bytes[i]] || bytes[i] == '\n')
 			continue;
-		if (c == '\r' && i + 1 < length && bytes[i + 1] == '\n')
-			continue;
-		if (c != '\t' && c != '\n')
+		if (bytes[i] != '\r' || i + 1 == length || bytes[i + 1] != '\n')
 			return false;
 	}
 	return true;
@@ -131,10 +149,10 @@ static bool is_version_1(const struct request_head *head, const char *bytes)
 
 static bool is_strict(const struct request_head *head, const char *bytes)
 {
-	if (!is_clean(bytes, head->length) || !is_printable(head->target) || !is_version_1(head, bytes))
+	if (!is_clean(bytes, head->length) || !is_all(head->target, PRINTABLE) || !is_version_1(head, bytes))
 		return false;
 	for (size_t i = 0; i < head->fields_count; i++)
-		if (!is_token(head->fields[i].name))
+		if (!is_all(head->fields[i].name, TOKEN))
 			return false;
 	return true;
 }

@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "router/clients.h"
 #include "router/listener.h"
+#include "router/parking.h"
 #include "router/pool.h"
+#include "router/queue.h"
 #include "router/worker.h"
 
 /* ---- counting, and leaving the list that the state says ---- */
@@ -36,6 +38,8 @@ void connection_unlist(struct connection *connection)
 		TAILQ_REMOVE(&connection->listener->reading, connection, entry);
 		break;
 	case CONNECTION_WAITING:
+		parking_waits_no_more(connection);
+		queue_leave(connection);
 		TAILQ_REMOVE(&connection->slot->waiting, connection, entry);
 		connection->slot->waiting_count--;
 		connection->slot->stats->waiting = connection->slot->waiting_count;
@@ -67,6 +71,7 @@ void connection_destroy(struct connection *connection)
 	poller_set(&router->poller, &connection->watch, 0);
 	connection_unlist(connection);
 	connection_stop_waiting(connection);
+	parking_forget(connection);
 	close(connection->fd);
 	connection->fd = -1;
 	/* First in, first out: the longer a place rests, the longer an old id finds nothing. */
@@ -103,6 +108,8 @@ void connection_close(struct connection *connection, enum close_reason reason)
 		connection_destroy(connection);
 		return;
 	}
+	/* One that was answered must not be served by the next router. */
+	parking_forget(connection);
 	connection->answer = reason;
 	if (is_about_the_head(reason))
 		connection_answer(connection);
@@ -133,25 +140,28 @@ static void on_event(struct poller_watch *watch, uint32_t events)
 
 /* ---- a connection's beginning, and its changes of state ---- */
 
+bool connection_count_client(struct connection *connection, const struct address *peer, enum close_reason *reason)
+{
+	unsigned from_client = clients_enter(&connection->router->clients, peer, &connection->count);
+
+	*reason = from_client ? CLOSE_CLIENT_LIMIT : CLOSE_OUT_OF_MEMORY;
+	return from_client != 0 && from_client <= connection->listener->config->max_waiting_per_client;
+}
+
 /* May the connection come in? Says why not. */
 static bool within_limits(struct connection *connection, enum close_reason *reason)
 {
 	struct listener *listener = connection->listener;
 	const struct listener_config *config = listener->config;
-	struct router *router = connection->router;
 	bool proxy = connection_peer_is_trusted(config, &connection->peer);
-	unsigned from_client;
 
 	*reason = CLOSE_PROXY_UNTRUSTED;
 	if (config->proxy_protocol && !proxy)
 		return false;
-	/* A proxy's address, or that of a Unix peer, stands for many clients. */
-	if (!proxy && address_family(&connection->peer) != AF_UNIX) {
-		from_client = clients_enter(&router->clients, &connection->peer, &connection->count);
-		*reason = from_client ? CLOSE_CLIENT_LIMIT : CLOSE_OUT_OF_MEMORY;
-		if (from_client == 0 || from_client > config->max_waiting_per_client)
-			return false;
-	}
+	/* A proxy's address, or that of a Unix peer, stands for many clients: they count once it is known who they are. */
+	if (!proxy && address_family(&connection->peer) != AF_UNIX &&
+	    !connection_count_client(connection, &connection->peer, reason))
+		return false;
 	if (listener->waiting > config->max_waiting) {
 		struct connection *oldest = TAILQ_FIRST(&listener->reading);
 
@@ -202,7 +212,13 @@ static void wait_again(struct connection *connection)
 		connection->listener->waiting++;
 }
 
-void connection_restore(struct router *router, const struct connection_past *past)
+bool connection_past_is_sane(const struct connection_past *past)
+{
+	return past->peer.length <= sizeof(struct sockaddr_un) && past->client.length <= sizeof(struct sockaddr_un) &&
+	       past->proxy_length <= PEEK_MAX && past->key_type <= STICKY_PATH;
+}
+
+struct connection *connection_restore(struct router *router, const struct connection_past *past)
 {
 	struct connection *connection = past->worker ? connection_allocate_as(router, past->id) : connection_allocate(router);
 
@@ -211,7 +227,7 @@ void connection_restore(struct router *router, const struct connection_past *pas
 		if (connection)
 			TAILQ_INSERT_TAIL(&router->unused, connection, entry);
 		close(past->fd);
-		return;
+		return NULL;
 	}
 	connection->fd = past->fd;
 	connection->watch.fd = past->fd;
@@ -230,11 +246,12 @@ void connection_restore(struct router *router, const struct connection_past *pas
 	connection->low_water_raised = true; /* perhaps: it costs little to put it back */
 	if (past->worker) {
 		worker_restore_sent(past->worker, connection);
-		return;
+		return connection;
 	}
 	wait_again(connection);
 	connection->state = CONNECTION_RESTORED;
 	TAILQ_INSERT_TAIL(&router->restored, connection, entry);
+	return connection;
 }
 
 void connections_forget_open(struct router *router)
@@ -289,6 +306,7 @@ void connection_waits(struct connection *connection, struct slot *slot)
 	connection->slot = slot;
 	TAILQ_INSERT_TAIL(&slot->waiting, connection, entry);
 	slot->stats->waiting = ++slot->waiting_count;
+	parking_waits(connection);
 }
 
 void connection_waits_first(struct connection *connection, struct slot *slot)
@@ -297,6 +315,7 @@ void connection_waits_first(struct connection *connection, struct slot *slot)
 	connection->slot = slot;
 	TAILQ_INSERT_HEAD(&slot->waiting, connection, entry);
 	slot->stats->waiting = ++slot->waiting_count;
+	parking_waits(connection);
 }
 
 void connection_leaves_queue(struct connection *connection)

@@ -27,6 +27,10 @@ enum connection_state {
 
 struct connection {
 	TAILQ_ENTRY(connection) entry; /* in the one list that its state says */
+	TAILQ_ENTRY(connection) unparked; /* WAITING and not parked */
+	TAILQ_ENTRY(connection) queue_entry; /* if queued */
+	bool queued;               /* WAITING, behind a busy worker */
+	double queue_deadline;     /* 0: has not waited behind one */
 	enum connection_state state;
 	uint32_t id;
 	int fd;
@@ -44,6 +48,8 @@ struct connection {
 	bool held;
 	bool routed; /* restored with a key that is final */
 	bool waits;                /* counts as waiting (listener, client prefix) */
+	uint64_t parked;           /* its number with the supervisor; 0: not parked */
+	double waiting_since;
 	double deadline;
 	uint64_t hash;
 	enum sticky_type key_type; /* the source that the key came from */
@@ -52,6 +58,7 @@ struct connection {
 	uint16_t tried[CONNECTION_TRIES_MAX];
 	unsigned tried_count;
 	bool asks_anew; /* all have refused it once */
+	bool send_failed; /* and it waits to hear why */
 	enum close_reason answer;
 	struct slot *slot;         /* WAITING */
 	struct worker *worker;     /* HANDED_OFF */
@@ -83,9 +90,12 @@ struct connection_past {
 uint32_t connections_last_id(const struct router *router);
 void connections_begin_behind(struct router *router, uint32_t id);
 
+/* Is what another process says of a connection within what any can be? The fd is not looked at. */
+bool connection_past_is_sane(const struct connection_past *past);
+
 /* Goes on with it. Those handed off must be restored before any other connection, since they keep their ids. The others are only
- * put aside: connections_resume() sets them going. */
-void connection_restore(struct router *router, const struct connection_past *past);
+ * put aside: connections_resume() sets them going. NULL: it was closed. */
+struct connection *connection_restore(struct router *router, const struct connection_past *past);
 void connections_resume(struct router *router);
 
 /* A successor has them: closes this router's copies of all sockets but the lingering ones'. */

@@ -49,4 +49,7 @@ void connection_answer_if_http(struct connection *connection);
 /* Reads and drops what the client sent. True: the client has closed. */
 bool connection_discard(struct connection *connection);
 
+/* Counts it as waiting for its client: peer is who that is. False: there are too many, *reason says so. */
+bool connection_count_client(struct connection *connection, const struct address *peer, enum close_reason *reason);
+
 #endif

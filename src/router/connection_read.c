@@ -21,14 +21,30 @@ bool connection_peer_is_trusted(const struct listener_config *config, const stru
 }
 
 
+/* Did a proxy say who the client is, and has this one too many connections waiting? */
+static bool is_over_limit(struct connection *connection, enum close_reason *reason)
+{
+	int family = address_family(&connection->client);
+
+	if (connection->count || (family != AF_INET && family != AF_INET6) ||
+	    connection_peer_is_trusted(connection->listener->config, &connection->client))
+		return false;
+	return !connection_count_client(connection, &connection->client, reason);
+}
+
 static void route(struct connection *connection, const struct proxy_header *proxy, const struct request_head *head)
 {
 	struct listener *listener = connection->listener;
 	struct router *router = connection->router;
+	enum close_reason reason;
 	struct sticky_key key;
 
 	client_address_find(&connection->client, &connection->peer, proxy, head, listener->config->trusted_proxies,
 	    listener->config->trusted_proxies_count);
+	if (is_over_limit(connection, &reason)) {
+		connection_close(connection, reason);
+		return;
+	}
 	sticky_key_find(&key, listener->config->sticky, listener->config->sticky_count, head, &connection->client,
 	    &router->scratch);
 	connection->key_type = key.type;

@@ -103,22 +103,31 @@ static int enqueue(struct link *link, const struct link_message *message, size_t
 	return 0;
 }
 
-int link_send(struct link *link, const struct link_message *message, int fd)
+/* The strings stand last, and data behind key: what is empty is not sent. */
+static size_t message_length(const struct link_message *message)
 {
-	/* The strings stand last, and data behind key: what is empty is not sent. */
-	size_t length = offsetof(struct link_message, key) + strlen(message->key) + 1;
+	if (message->has_data)
+		return offsetof(struct link_message, data) + strlen(message->data) + 1;
+	return offsetof(struct link_message, key) + strlen(message->key) + 1;
+}
+
+int link_send_now(struct link *link, const struct link_message *message, int fd)
+{
 	ssize_t sent;
 
-	if (message->has_data)
-		length = offsetof(struct link_message, data) + strlen(message->data) + 1;
-	if (TAILQ_EMPTY(&link->queue)) {
-		sent = fd_send(link->fd, message, length, fd);
-		if (sent >= 0)
-			return 0;
-		if (sent != -EAGAIN && sent != -ENOBUFS && sent != -ETOOMANYREFS)
-			return (int)sent;
-	}
-	return enqueue(link, message, length, fd);
+	if (!TAILQ_EMPTY(&link->queue))
+		return -EAGAIN;
+	sent = fd_send(link->fd, message, message_length(message), fd);
+	if (sent == -ENOBUFS || sent == -ETOOMANYREFS)
+		return -EAGAIN;
+	return sent < 0 ? (int)sent : 0;
+}
+
+int link_send(struct link *link, const struct link_message *message, int fd)
+{
+	int result = link_send_now(link, message, fd);
+
+	return result == -EAGAIN ? enqueue(link, message, message_length(message), fd) : result;
 }
 
 int link_flush(struct link *link)
@@ -148,8 +157,9 @@ int link_receive(struct link *link, struct link_message *message, int *fd)
 		return 0;
 	if (received <= 0)
 		return -ECONNRESET;
-	if (truncated || (size_t)received < head || message->key[CHANNEL_KEY_MAX] || message->data[CHANNEL_DATA_MAX] ||
-	    message->address.length > sizeof(struct sockaddr_un)) {
+	/* Without its fd a parked connection is one that is not parked. */
+	if ((truncated && message->type != LINK_PARK) || (size_t)received < head || message->key[CHANNEL_KEY_MAX] || message->data[CHANNEL_DATA_MAX] ||
+	    message->address.length > sizeof(struct sockaddr_un) || message->client.length > sizeof(struct sockaddr_un)) {
 		if (*fd >= 0)
 			close(*fd);
 		*fd = -1;

@@ -15,8 +15,8 @@
 enum link_type {
 	/* supervisor -> router */
 	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, key: its name, fd: its channel */
-	LINK_WORKER_GONE,   /* worker: the process has ended: what it did not acknowledge it never read */
-	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish */
+	LINK_WORKER_GONE,   /* worker: it has ended: what it did not acknowledge it never read; error: an external one may have it */
+	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish; data: the front goes instead, why; empty: tell nobody */
 	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
 	LINK_LISTENER_GONE, /* listener */
 	LINK_LISTEN_ANSWER, /* worker, request, error, listener, address: where it really is, data; UDP: the fd */
@@ -27,6 +27,7 @@ enum link_type {
 	LINK_LOG,           /* fd: the log file, opened again */
 	LINK_REPLAYED,      /* all that was known when the router was started has been told */
 	LINK_SUCCEED,       /* fd: hand everything over through it, then end */
+	LINK_PARKED,        /* as LINK_PARK: what a router that has crashed had parked */
 	/* router -> supervisor */
 	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, bind_only, backlog, key, data; fd: a
 			       TCP socket that is to be used, or none */
@@ -36,16 +37,20 @@ enum link_type {
 	LINK_DROP,          /* worker, request: it is over */
 	LINK_READY,         /* worker */
 	LINK_LEAVING,       /* worker: it takes no more connections and ends by itself */
-	LINK_DRAINED,       /* worker: after LINK_WORKER_DRAIN, of protocol accept: it has taken all that it was sent */
+	LINK_DRAINED,       /* worker: after LINK_WORKER_DRAIN, of protocol accept or told that the front goes: it has taken all that it
+			       was sent */
 	LINK_CHANNEL_LOST,  /* worker: its channel ended, error; data: why */
 	LINK_STUCK,         /* worker: it has acknowledged nothing for stuck_timeout */
+	LINK_PARK,          /* request: its number, fd: a connection that waits; listener, index: port, address: the peer's,
+			       client, hash, proxy_length, deadline, key_type, routed, key: its pool */
+	LINK_UNPARK,        /* request: it waits no more */
 	LINK_IDLE,          /* after LINK_STOP */
 	LINK_HANDED_OVER,   /* after LINK_SUCCEED */
 };
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 2
+#define LINK_VERSION 4
 
 #define LINK_INDEX_WORKERS UINT32_MAX
 
@@ -66,12 +71,18 @@ struct link_message {
 	uint32_t flavour;
 	int32_t backlog;
 	uint64_t request;
+	uint64_t hash;
+	uint64_t proxy_length;
+	double deadline;
+	uint32_t key_type;
+	uint32_t routed; /* 0 or 1 */
 	bool any_address;
 	bool ipv6_only;
 	bool bind_only;
 	bool has_data;
 	bool drained; /* WORKER_UP: it was told to finish before */
 	struct address address;
+	struct address client;
 	char key[CHANNEL_KEY_MAX + 1];
 	char data[CHANNEL_DATA_MAX + 1];
 };
@@ -95,10 +106,14 @@ void link_message_init(struct link_message *message, enum link_type type);
  * 0, -ENOBUFS (the other end does not read: the queue's bound is reached), or another negative errno: the other end is gone. */
 int link_send(struct link *link, const struct link_message *message, int fd);
 
+/* As link_send(), but never queues: with 0 the message is where it outlives this process. -EAGAIN: not now. */
+int link_send_now(struct link *link, const struct link_message *message, int fd);
+
 /* Sends what is queued as far as possible. 0 or a negative errno as above. */
 int link_flush(struct link *link);
 
-/* The next message: 1, with *fd owned by the caller (-1: none); 0: none yet; -ECONNRESET: the other end is gone;
+/* The next message: 1, with *fd owned by the caller (-1: none, or, with LINK_PARK, that there was no room for it); 0: none yet;
+ * -ECONNRESET: the other end is gone;
  * -EPROTO: it was not a well-formed message. */
 int link_receive(struct link *link, struct link_message *message, int *fd);
 

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+int poller_run(struct poller *poller)
 {
-	struct poller *poller = io->data;
+	int count;
 
 	poller->batch_count = epoll_wait(poller->fd, poller->batch, POLLER_BATCH, 0);
 	for (poller->batch_at = 0; poller->batch_at < poller->batch_count; poller->batch_at++) {
@@ -16,7 +16,28 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 		if (watch)
 			watch->callback(watch, event->events);
 	}
+	count = poller->batch_count;
 	poller->batch_count = 0;
+	return count;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct poller *poller = io->data;
+	int count = poller_run(poller);
+
+	if (poller->on_wakeup)
+		poller->on_wakeup(poller, count);
+}
+
+void poller_pause(struct poller *poller)
+{
+	ev_io_stop(poller->loop, &poller->io);
+}
+
+void poller_resume(struct poller *poller)
+{
+	ev_io_start(poller->loop, &poller->io);
 }
 
 int poller_init(struct poller *poller, struct ev_loop *loop)

@@ -27,11 +27,20 @@ struct poller {
 	struct epoll_event batch[POLLER_BATCH]; /* what is being dispatched */
 	int batch_count;
 	int batch_at;
+	/* May be set: called after each batch that the loop woke up for, with the number of its events. */
+	void (*on_wakeup)(struct poller *poller, int count);
 };
 
 /* 0 or a negative errno. The loop is borrowed. */
 int poller_init(struct poller *poller, struct ev_loop *loop);
 void poller_deinit(struct poller *poller);
+
+/* Dispatches what is there now, whether paused or not, and returns how many events that were. Not from within a callback. */
+int poller_run(struct poller *poller);
+
+/* The loop does not wake up for it until it does again. */
+void poller_pause(struct poller *poller);
+void poller_resume(struct poller *poller);
 
 /* Watches watch->fd for the events; adds, changes, or, with events 0, takes it out. Level-triggered.
  * 0 or a negative errno; taking out never fails. After it was taken out, watch may be freed at once, also from within a

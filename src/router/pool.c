@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "router/connection.h"
 #include "router/listener.h"
+#include "router/queue.h"
 #include "router/worker.h"
 
 #define BITSET_WORDS(bits) (((bits) + 63) / 64)
@@ -65,8 +66,11 @@ static void wait_at(struct slot *slot, struct connection *connection, bool down)
 	}
 	stats_add(router->stats, down ? COUNTER_held : COUNTER_queued, 1);
 	connection_waits(connection, slot);
-	if (!down)
+	if (!down) {
+		queue_enter(connection);
+		answers_hurry(&router->answers);
 		worker_awaited(slot->worker);
+	}
 	if (down) {
 		connection->held = true;
 		if (!ev_is_active(&slot->hold_timer))
@@ -88,6 +92,18 @@ static bool wait_after_refusals(struct router_pool *pool, struct connection *con
 	connection->asks_anew = true;
 	connection->tried_count = 0;
 	wait_at(&pool->slots[choice], connection, true);
+	return true;
+}
+
+/* The worker could not be sent to, though nothing was heard yet of its end, or of its server's: that is about to be read, and
+ * then it is known what the slot's clients wait for. Another worker now would split a session over two. Once, since a hostile
+ * worker might never say more. */
+static bool wait_for_bad_news(struct slot *slot, struct connection *connection)
+{
+	if (connection->send_failed || slot->pool->config->on_down == ON_DOWN_NEXT)
+		return false;
+	connection->send_failed = true;
+	wait_at(slot, connection, true);
 	return true;
 }
 
@@ -114,8 +130,9 @@ void pool_dispatch(struct router_pool *pool, struct connection *connection)
 		case VERDICT_TAKE:
 			if (!TAILQ_EMPTY(&slot->waiting) || worker_send(slot->worker, connection) == -EAGAIN)
 				wait_at(slot, connection, false);
-			else if (connection->state == CONNECTION_UNUSED && connection->fd >= 0)
-				break; /* the worker is going: the next choice */
+			else if (connection->state == CONNECTION_UNUSED && connection->fd >= 0 &&
+			         !wait_for_bad_news(slot, connection))
+				break;
 			return;
 		case VERDICT_WAIT:
 			wait_at(slot, connection, true);
@@ -145,6 +162,7 @@ void slot_flush(struct slot *slot)
 		connection_leaves_queue(connection);
 		if (worker_send(worker, connection) == -EAGAIN) {
 			connection_waits_first(connection, slot);
+			queue_enter(connection);
 			return;
 		}
 		if (connection->state == CONNECTION_UNUSED && connection->fd >= 0) {
@@ -246,6 +264,7 @@ int pool_init(struct router_pool *pool, struct router *router, const struct pool
 		slot->hold_timer.data = slot;
 		pick_slot_init(&pool->picks[i], &router->secret, slot->config->name, slot->config->weight);
 	}
+	queue_init(pool);
 	pick_table_init(&pool->table, pool->picks, config->slots_count);
 	ev_timer_init(&pool->open_timer, on_open_timer, (double)config->start_timeout / 1000, 0.);
 	pool->open_timer.data = pool;
@@ -263,6 +282,7 @@ void pool_forget_stats(struct router_pool *pool)
 
 void pool_deinit(struct router_pool *pool)
 {
+	queue_deinit(pool);
 	free(pool->slots);
 	free(pool->picks);
 }

@@ -19,6 +19,7 @@
 	REASON(NO_WORKER, no_worker, 503)                                                                      \
 	REASON(HOLD_EXPIRED, hold_expired, 503)                                                                \
 	REASON(QUEUE_FULL, queue_full, 503)                                                                    \
+	REASON(QUEUE_TIMEOUT, queue_timeout, 503)                                                              \
 	REASON(PROXY_INVALID, proxy_invalid, 0)                                                                \
 	REASON(PROXY_UNTRUSTED, proxy_untrusted, 0)                                                            \
 	REASON(OUT_OF_MEMORY, out_of_memory, 0)                                                                \

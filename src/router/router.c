@@ -11,6 +11,7 @@
 #include "router/clients.h"
 #include "router/connection.h"
 #include "router/listener.h"
+#include "router/parking.h"
 #include "router/pool.h"
 #include "router/succession.h"
 #include "router/worker.h"
@@ -164,6 +165,14 @@ void router_check_end(struct router *router)
 		ev_break(router->loop, EVBREAK_ALL);
 }
 
+struct router_pool *router_find_pool(struct router *router, const char *name)
+{
+	for (size_t i = 0; i < router->config->pools_count; i++)
+		if (strcmp(router->config->pools[i].name, name) == 0)
+			return &router->pools[i];
+	return NULL;
+}
+
 static void on_worker_message(struct router *router, const struct link_message *message, int fd)
 {
 	struct worker *worker = worker_find(router, message->worker);
@@ -175,10 +184,10 @@ static void on_worker_message(struct router *router, const struct link_message *
 		worker_restore_kept(worker, message, fd);
 		break;
 	case LINK_WORKER_GONE:
-		worker_gone(worker);
+		worker_gone(worker, message->error != 0);
 		break;
 	case LINK_WORKER_DRAIN:
-		worker_drain(worker);
+		worker_drain(worker, message->has_data ? message->data : NULL);
 		break;
 	case LINK_LISTEN_ANSWER:
 		worker_listen_answered(worker, message, fd);
@@ -212,6 +221,9 @@ static void handle(struct router *router, const struct link_message *message, in
 		break;
 	case LINK_SUCCEED:
 		on_succeed(router, fd);
+		return; /* the fd is consumed */
+	case LINK_PARKED:
+		parking_restore(router, message, fd);
 		return; /* the fd is consumed */
 	case LINK_LOG:
 		log_adopt(fd);
@@ -247,6 +259,13 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 }
 
 /* ---- life ---- */
+
+static void on_clients(struct poller *poller, int count)
+{
+	struct router *router = (struct router *)((char *)poller - offsetof(struct router, poller));
+
+	answers_glance(&router->answers);
+}
 
 static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
@@ -297,6 +316,7 @@ static int router_init(struct router *router, const struct router_start *start)
 	TAILQ_INIT(&router->listeners);
 	TAILQ_INIT(&router->workers);
 	connections_init(router);
+	parking_init(router, start->files);
 	pick_secret_init(&router->secret, start->seed);
 	clients_init(&router->secret);
 	router->link = link_new(start->link);
@@ -304,8 +324,11 @@ static int router_init(struct router *router, const struct router_start *start)
 	if (!router->link || !router->loop)
 		return -ENOMEM;
 	result = poller_init(&router->poller, router->loop);
+	if (result == 0)
+		result = answers_init(&router->answers, router->loop);
 	if (result < 0)
 		return result;
+	router->poller.on_wakeup = on_clients;
 	ev_io_init(&router->link_io, on_link, link_fd(router->link), EV_READ);
 	router->link_io.data = router;
 	ev_io_start(router->loop, &router->link_io);
@@ -336,6 +359,7 @@ static void router_deinit(struct router *router)
 		pool_deinit(&router->pools[i]);
 	free(router->pools);
 	pool_deinit(&router->retired);
+	answers_deinit(&router->answers);
 	poller_deinit(&router->poller);
 	link_free(router->link);
 	ev_loop_destroy(router->loop);

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "route/pick.h"
 #include "route/sticky_key.h"
+#include "router/answers.h"
 #include "router/link.h"
 #include "router/poller.h"
 #include "router/reason.h"
@@ -74,6 +75,8 @@ struct router_pool {
 	struct pick_slot *picks;
 	struct pick_table table;
 	struct slot *slots;
+	TAILQ_HEAD(queued_list, connection) queued; /* behind busy workers, the first to give up first */
+	ev_timer queue_timer;
 	bool open;            /* connections are accepted: some worker was ready, or start_timeout is over */
 	ev_timer open_timer;
 };
@@ -82,7 +85,8 @@ struct router {
 	const struct config *config;
 	struct stats *stats;
 	struct ev_loop *loop;
-	struct poller poller;
+	struct poller poller;   /* of listeners and clients */
+	struct answers answers; /* of workers */
 	struct link *link;
 	ev_io link_io;
 	bool congested; /* workers are not read from until the supervisor has read what they made */
@@ -97,6 +101,11 @@ struct router {
 	struct connection_list unused;
 	struct connection_list lingering;
 	struct connection_list restored;
+	TAILQ_HEAD(, connection) unparked; /* those that wait and are not parked yet, oldest first */
+	uint64_t parked_last;          /* number given */
+	unsigned parked_count;
+	unsigned parked_most;
+	ev_timer parking_timer;
 	unsigned lingering_count;
 	ev_timer linger_timer;
 	int files_for_clients;         /* file descriptors of clients are lower than this */
@@ -135,6 +144,9 @@ void router_tell(struct router *router, const struct link_message *message);
 
 /* The same with an fd (borrowed; -1: none). */
 void router_tell_with(struct router *router, const struct link_message *message, int fd);
+
+/* The configuration's pool of this name, or NULL. */
+struct router_pool *router_find_pool(struct router *router, const char *name);
 
 /* After a succession: ends the router when nothing lingers any more. */
 void router_check_end(struct router *router);

@@ -344,14 +344,6 @@ static int take_image_fd(struct importer *importer, int fd)
 	return 0;
 }
 
-static struct router_pool *find_pool(struct router *router, const char *name)
-{
-	for (size_t i = 0; i < router->config->pools_count; i++)
-		if (strcmp(router->config->pools[i].name, name) == 0)
-			return &router->pools[i];
-	return NULL;
-}
-
 /* fd is consumed. */
 static int take_connection(struct importer *importer, int fd)
 {
@@ -364,16 +356,15 @@ static int take_connection(struct importer *importer, int fd)
 	    .peer = message->peer,
 	    .client = message->client,
 	    .port = (uint16_t)message->port,
-	    .key_type = message->key_type <= STICKY_PATH ? message->key_type : STICKY_IP,
+	    .key_type = (enum sticky_type)message->key_type,
 	    .hash = message->hash,
 	    .proxy_length = message->proxy_length,
 	    .deadline = message->deadline,
 	    .routed = message->routed};
 
 	message->pool[sizeof(message->pool) - 1] = '\0';
-	past.pool = past.listener ? past.listener->pool : find_pool(router, message->pool);
-	if (fd < 0 || message->peer.length > sizeof(struct sockaddr_un) ||
-	    message->client.length > sizeof(struct sockaddr_un) || message->proxy_length > PEEK_MAX) {
+	past.pool = past.listener ? past.listener->pool : router_find_pool(router, message->pool);
+	if (fd < 0 || !connection_past_is_sane(&past)) {
 		if (fd >= 0)
 			close(fd);
 		return -EPROTO;

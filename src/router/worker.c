@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "router/connection.h"
 #include "router/listener.h"
+#include "router/parking.h"
 #include "router/pool.h"
 #include "router/server.h"
 
@@ -53,7 +54,7 @@ static void update_watch(struct worker *worker)
 		else
 			events |= EPOLLIN;
 	}
-	if (poller_set(&worker->router->poller, &worker->watch, events) < 0)
+	if (poller_set(&worker->router->answers.poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
 
@@ -163,7 +164,9 @@ static void made_progress(struct worker *worker)
 
 void worker_check_drained(struct worker *worker)
 {
-	if (worker->protocol == PROTOCOL_ACCEPT && worker->drained && !worker->lost && worker->sent_count == 0)
+	bool asked = worker->protocol == PROTOCOL_ACCEPT || worker->left;
+
+	if (asked && worker->drained && !worker->lost && worker->sent_count == 0)
 		tell(worker, LINK_DRAINED);
 }
 
@@ -228,6 +231,24 @@ static void on_alive(void *owner)
 	made_progress(owner);
 }
 
+_Static_assert(CHANNEL_STATS_MAX == STATS_VALUES_MAX && CHANNEL_STAT_NAME_MAX == STATS_VALUE_NAME_MAX,
+    "what a worker may tell has room");
+
+static void on_stats(void *owner, const struct channel_stat *stats, size_t count)
+{
+	struct worker *worker = owner;
+	struct slot_values *values = stats_values(worker->router->stats, worker->slot->stats);
+
+	if (!values || worker->slot->worker != worker)
+		return;
+	values->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(values->values[i].name, stats[i].name, sizeof(stats[i].name));
+		values->values[i].value = stats[i].value;
+	}
+	values->count = (uint32_t)count;
+}
+
 /* What it will answer is never read: those that it has not taken yet it finds in its socket, and only its death loses them. */
 static void leave_all_to(struct worker *worker)
 {
@@ -273,6 +294,7 @@ static const struct channel_events events = {
     .connections_closed = on_connections_closed,
     .leaving = on_leaving,
     .alive = on_alive,
+    .stats = on_stats,
     .failed = on_failed,
 };
 
@@ -360,6 +382,8 @@ static void note_sent(struct worker *worker, struct connection *connection)
 
 	if (worker->sent_count == 0)
 		worker->last_progress = clock_now();
+	connection->send_failed = false;
+	connection->queue_deadline = 0;
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
@@ -401,12 +425,29 @@ static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	slot_flush(worker->slot);
 }
 
+static void retry_soon(struct worker *worker)
+{
+	if (ev_is_active(&worker->retry_timer))
+		return;
+	ev_timer_set(&worker->retry_timer, RETRY_SECONDS, 0.);
+	ev_timer_start(worker->router->loop, &worker->retry_timer);
+}
+
+/* Behind a proxy that says who the client is? */
+static bool client_is_peer(const struct connection *connection)
+{
+	const struct listener_config *config = connection->listener ? connection->listener->config : NULL;
+
+	return config && config->proxy_protocol && config->client_address == CLIENT_ADDRESS_PEER;
+}
+
 int worker_send(struct worker *worker, struct connection *connection)
 {
 	struct channel_connection message = {.id = connection->id,
 	    .fd = connection->fd,
 	    .listener = connection->listener ? connection->listener->config->name : "",
 	    .client = &connection->client,
+	    .client_is_peer = client_is_peer(connection),
 	    .key_source = source_names[connection->key_type]};
 	int result;
 
@@ -414,6 +455,11 @@ int worker_send(struct worker *worker, struct connection *connection)
 		return -EAGAIN;
 	if (worker_names_servers(worker))
 		message.server_key = server_for(worker, connection)->key;
+	result = parking_release(connection);
+	if (result < 0) {
+		retry_soon(worker);
+		return -EAGAIN;
+	}
 	if (connection_make_ready(connection) < 0) {
 		connection_close(connection, CLOSE_CLIENT);
 		return 0;
@@ -424,10 +470,7 @@ int worker_send(struct worker *worker, struct connection *connection)
 		return 0;
 	}
 	if (result == -ETOOMANYREFS || result == -ENOBUFS || result == -ENOMEM) {
-		if (!ev_is_active(&worker->retry_timer)) {
-			ev_timer_set(&worker->retry_timer, RETRY_SECONDS, 0.);
-			ev_timer_start(worker->router->loop, &worker->retry_timer);
-		}
+		retry_soon(worker);
 		return -EAGAIN;
 	}
 	/* Should the worker have gone, the end of what it still said tells so: acknowledgements are among it. */
@@ -510,7 +553,9 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 	worker_use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
 	/* A router that has crashed since may not have come to it. */
-	if (worker->drained)
+	if (worker->left)
+		channel_leave(worker->channel, NULL);
+	else if (worker->drained)
 		channel_drain(worker->channel);
 	update_watch(worker);
 }
@@ -527,7 +572,7 @@ void worker_free(struct worker *worker)
 
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
-	poller_set(&router->poller, &worker->watch, 0);
+	poller_set(&router->answers.poller, &worker->watch, 0);
 	worker_use_kept(worker);
 	channel_free(worker->channel);
 	if (worker->fd >= 0)
@@ -538,7 +583,7 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-void worker_gone(struct worker *worker)
+void worker_gone(struct worker *worker, bool may_have_read)
 {
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
@@ -546,6 +591,8 @@ void worker_gone(struct worker *worker)
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
 	worker->lost = true;
+	if (may_have_read)
+		leave_all_to(worker);
 	slot_down(worker->slot, worker);
 	while (!TAILQ_EMPTY(&worker->sent)) {
 		struct connection *first = TAILQ_FIRST(&worker->sent);
@@ -567,17 +614,21 @@ struct worker *worker_find(struct router *router, uint32_t id)
 	return NULL;
 }
 
-void worker_drain(struct worker *worker)
+void worker_drain(struct worker *worker, const char *why)
 {
 	bool before = worker->drained;
 
 	worker->drained = true;
+	worker->left |= why != NULL;
 	if (!before && !worker->lost && worker->channel) {
-		channel_drain(worker->channel);
+		if (why)
+			channel_leave(worker->channel, *why ? why : NULL);
+		else
+			channel_drain(worker->channel);
 		update_watch(worker);
 	}
 	slot_down(worker->slot, worker);
-	if (!before)
+	if (!before || worker->left)
 		worker_check_drained(worker);
 }
 

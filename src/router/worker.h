@@ -21,6 +21,7 @@ struct worker {
 	struct connection_list sent; /* in order; each one's socket is kept until the worker has it */
 	unsigned sent_count;
 	bool ready;
+	bool left;     /* it was told that the front goes: the supervisor waits until nothing is under way */
 	bool drained;  /* was told to finish, or is leaving: no new connections */
 	bool lost;     /* the channel is over; the process may still live */
 	bool gone;     /* the process has ended: the supervisor knows it no more */
@@ -40,9 +41,9 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
  * lost. */
 void worker_open_channel(struct worker *worker, const struct channel_image *image);
 
-/* The process has ended. What it acknowledged before counts; the rest it never read: those connections get a new choice. Frees
- * the worker. */
-void worker_gone(struct worker *worker);
+/* The process has ended. What it acknowledged before counts; the rest it never read: those connections get a new choice, unless
+ * an external one that lives may still have read them. Frees the worker. */
+void worker_gone(struct worker *worker, bool may_have_read);
 
 /* A successor speaks to it now: its channel is neither read nor written any more. */
 void worker_abandon(struct worker *worker);
@@ -52,10 +53,11 @@ void worker_free(struct worker *worker);
 
 struct worker *worker_find(struct router *router, uint32_t id);
 
-/* No more connections; it finishes those it has and ends. */
-void worker_drain(struct worker *worker);
+/* No more connections; it finishes those it has and ends. why: not NULL: it is told nothing but that the front goes, and that only
+ * if the text is not empty. */
+void worker_drain(struct worker *worker, const char *why);
 
-/* Of protocol accept: if it is to finish and has taken all that it was sent, the supervisor is told. */
+/* Of protocol accept, or told that the front goes: if it has taken all that it was sent, the supervisor is told. */
 void worker_check_drained(struct worker *worker);
 
 /* Does it have a server for the connection? */

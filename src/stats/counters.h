@@ -16,6 +16,7 @@
 	COUNTER(redispatched, "connections that went to another choice after a refusal or a worker's death", "") \
 	COUNTER(held, "connections that waited for a slot to come back", "")                                   \
 	COUNTER(queued, "connections that waited behind a busy worker", "add workers, or raise window")        \
+	COUNTER(parked, "connections that waited so long that they would outlive a crash of the router", "")   \
 	COUNTER(closed_by_client, "connections that the client closed before their request head was complete", "") \
 	COUNTER(head_invalid, "400: not HTTP, or a malformed request head", "")                                \
 	COUNTER(head_timeout, "408: request head not complete in head_timeout", "")                            \
@@ -31,6 +32,7 @@
 	COUNTER(no_worker, "503: no worker could take the connection", "look why workers are down")            \
 	COUNTER(hold_expired, "503: the slot did not come back and no other could take the connection", "look why workers are down") \
 	COUNTER(queue_full, "503: the queue behind a busy worker is full", "add workers, or raise queue")      \
+	COUNTER(queue_timeout, "503: waited longer than queue_timeout behind a busy worker", "add workers")    \
 	COUNTER(proxy_invalid, "closed: missing or malformed PROXY header",                                    \
 	    "let the proxy send the header, or set proxy_protocol to false")                                   \
 	COUNTER(proxy_untrusted, "closed: PROXY protocol listener, peer not in trusted_proxies",               \
@@ -44,4 +46,8 @@
 	COUNTER(workers_stuck, "times that a worker acknowledged nothing for stuck_timeout", "look what blocks its event loop") \
 	COUNTER(routers_started, "router processes started", "more than one a start, reload or upgrade: it crashed")   \
 	COUNTER(control_refused, "requests at the control socket from users who may not use it", "")          \
+	COUNTER(external_joined, "external workers that joined a pool", "")                                    \
+	COUNTER(external_refused, "processes that asked to join a pool and were refused", "limpet's log says why") \
+	COUNTER(external_silent, "connections at a pool's socket that ended before they said a whole hello",   \
+	    "look who connects there and says nothing")                                                        \
 	COUNTER(wakeups, "times that the router's event loop ran", "")

@@ -1,5 +1,6 @@
 #include "stats/stats.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,6 +80,7 @@ struct slot_stats *stats_take_slot(struct stats *stats)
 		if (slot->used)
 			continue;
 		memset(slot, 0, sizeof(*slot));
+		stats->values[i].count = 0;
 		slot->used = 1;
 		return slot;
 	}
@@ -89,6 +91,25 @@ void stats_release_slot(struct slot_stats *slot)
 {
 	if (slot)
 		slot->used = 0;
+}
+
+struct slot_values *stats_values(struct stats *stats, const struct slot_stats *slot)
+{
+	if (slot < stats->slots || slot >= stats->slots + STATS_SLOTS_MAX)
+		return NULL;
+	return &stats->values[slot - stats->slots];
+}
+
+bool stats_value(const struct slot_values *values, size_t i, struct slot_value *value)
+{
+	size_t length;
+
+	if (i >= values->count || i >= STATS_VALUES_MAX)
+		return false;
+	*value = values->values[i];
+	value->name[STATS_VALUE_NAME_MAX] = '\0';
+	length = strspn(value->name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+	return length > 0 && !value->name[length] && isfinite(value->value);
 }
 
 const char *slot_state_name(enum slot_state state)
@@ -104,6 +125,8 @@ const char *slot_state_name(enum slot_state state)
 		return "draining";
 	case SLOT_BACKOFF:
 		return "backoff";
+	case SLOT_FREE:
+		return "free";
 	}
 	return "unknown";
 }

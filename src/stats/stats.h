@@ -4,6 +4,7 @@
 #ifndef LIMPET_STATS_STATS_H
 #define LIMPET_STATS_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +25,8 @@ struct counter_description {
 
 extern const struct counter_description counter_descriptions[COUNTER_COUNT];
 
-enum slot_state { SLOT_STOPPED, SLOT_STARTING, SLOT_READY, SLOT_DRAINING, SLOT_BACKOFF };
+/* SLOT_FREE: an external worker may join. */
+enum slot_state { SLOT_STOPPED, SLOT_STARTING, SLOT_READY, SLOT_DRAINING, SLOT_BACKOFF, SLOT_FREE };
 
 const char *slot_state_name(enum slot_state state);
 
@@ -45,6 +47,21 @@ struct slot_stats {
 	uint32_t waiting;
 };
 
+/* Numbers that a slot's worker tells of itself. */
+#define STATS_VALUES_MAX 16
+#define STATS_VALUE_NAME_MAX 32
+
+struct slot_value {
+	char name[STATS_VALUE_NAME_MAX + 1];
+	double value;
+};
+
+/* Written by the router; the supervisor sets the count to 0 when the worker goes. */
+struct slot_values {
+	uint32_t count;
+	struct slot_value values[STATS_VALUES_MAX];
+};
+
 /* What the router has given up, as it said itself before it read anything from a client. */
 struct sandbox_state {
 	int32_t pid; /* of the router; 0: none yet */
@@ -61,6 +78,7 @@ struct stats {
 	uint64_t counters[COUNTER_COUNT];
 	struct sandbox_state sandbox;
 	struct slot_stats slots[STATS_SLOTS_MAX];
+	struct slot_values values[STATS_SLOTS_MAX]; /* of each slot; apart, as few are ever touched */
 };
 
 /* Maps zeroed shared memory; it is inherited over fork(). *fd is a memfd for it, close-on-exec, the caller's. NULL with errno set. */
@@ -75,6 +93,12 @@ void stats_free(struct stats *stats);
 /* A place for one more slot, zeroed; NULL if all are in use. */
 struct slot_stats *stats_take_slot(struct stats *stats);
 void stats_release_slot(struct slot_stats *slot); /* NULL is allowed */
+
+/* Where the slot's values are; NULL if it is no slot of these stats. */
+struct slot_values *stats_values(struct stats *stats, const struct slot_stats *slot);
+
+/* A copy of value i that can be trusted whatever the router wrote: a name of [a-z0-9_], a finite number. False: there is none. */
+bool stats_value(const struct slot_values *values, size_t i, struct slot_value *value);
 
 /* Old and new router write at the same time during a succession, hence atomic. */
 static inline void stats_add(struct stats *stats, enum counter counter, uint64_t n)

@@ -1,6 +1,7 @@
 #include "supervisor/control.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,15 @@
 #include "supervisor/reload.h"
 #include "supervisor/roll.h"
 #include "supervisor/sandbox.h"
+#include "supervisor/unix_socket.h"
 #include "supervisor/upgrade.h"
 
 #define REQUEST_MAX 4096
 #define CLIENTS_MAX 16
 #define CLIENT_SECONDS 5.0
+
+/* For a reload that is put off: longer than a succession can take. limpetctl waits longer. */
+#define RELOAD_SECONDS 8.0
 
 /* Without a file for it, a client waits so long in the backlog. */
 #define PAUSE_SECONDS 0.1
@@ -34,6 +39,7 @@ struct control_client {
 	ev_io io;
 	ev_timer timer;
 	size_t received;
+	bool awaits_reload;
 	char request[REQUEST_MAX];
 	char *answer;
 	size_t length;
@@ -53,17 +59,33 @@ struct control {
 
 /* ---- status ---- */
 
+/* What the worker tells of itself; NULL if it tells nothing. */
+static json_t *status_of_values(const struct supervised_slot *slot)
+{
+	const struct slot_values *values = stats_values(slot->pool->supervisor->stats, slot->stats);
+	struct slot_value value;
+	json_t *result = NULL;
+
+	for (size_t i = 0; values && stats_value(values, i, &value); i++) {
+		if (!result)
+			result = json_object();
+		json_object_set_new(result, value.name, json_real(value.value));
+	}
+	return result;
+}
+
 static json_t *status_of_slot(const struct supervised_slot *slot)
 {
 	const struct slot_stats *stats = slot->stats;
 
 	const char *bypass = slot->process && slot->process->bypass[0] ? slot->process->bypass : NULL;
 
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:s*}", "slot", slot->name, "state",
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:b, s:s*, s:o*}", "slot", slot->name, "state",
 	    slot_state_name(stats->state), "pid", stats->pid, "generation", (json_int_t)stats->generation, "restarts",
 	    (json_int_t)stats->restarts, "weight", (int)slot->pool->config->slots[slot->index].weight, "handed_off", (json_int_t)stats->handed_off,
 	    "acknowledged", (json_int_t)stats->acknowledged, "unacknowledged", (json_int_t)stats->unacknowledged,
-	    "waiting", (json_int_t)stats->waiting, "bypass", bypass);
+	    "waiting", (json_int_t)stats->waiting, "external", slot->external, "bypass", bypass, "values",
+	    status_of_values(slot));
 }
 
 static json_t *status_of_pools(struct supervisor *supervisor)
@@ -157,7 +179,13 @@ static json_t *restart(struct supervisor *supervisor, const char *name)
 	return done("the rolling restart has begun; status shows how far it is");
 }
 
-static json_t *answer(struct supervisor *supervisor, const char *text, size_t length)
+static json_t *outcome_of_reload(int result)
+{
+	return result < 0 ? refusal("nothing was changed; limpet's log says why") : done("reloaded");
+}
+
+/* NULL: it follows, unless memory is out. */
+static json_t *answer(struct supervisor *supervisor, const char *text, size_t length, bool *awaits_reload)
 {
 	json_t *request = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL), *result;
 	const char *command = json_string_value(json_object_get(request, "command"));
@@ -168,9 +196,12 @@ static json_t *answer(struct supervisor *supervisor, const char *text, size_t le
 		result = status(supervisor);
 	else if (strcmp(command, "restart") == 0)
 		result = restart(supervisor, json_string_value(json_object_get(request, "pool")));
-	else if (strcmp(command, "reload") == 0)
-		result = reload(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why") : done("reloaded");
-	else if (strcmp(command, "upgrade") == 0)
+	else if (strcmp(command, "reload") == 0) {
+		int outcome = reload(supervisor);
+
+		*awaits_reload = outcome == RELOAD_PUT_OFF;
+		result = *awaits_reload ? NULL : outcome_of_reload(outcome);
+	} else if (strcmp(command, "upgrade") == 0)
 		result = upgrade(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why")
 						 : done("the new binary is asked whether it can take over; limpet's log says how it ended");
 	else if (strcmp(command, "stop") == 0) {
@@ -198,11 +229,6 @@ static void client_free(struct control_client *client)
 	free(client);
 }
 
-static void on_client_timer(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	client_free(timer->data);
-}
-
 static void on_client_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct control_client *client = io->data;
@@ -217,11 +243,12 @@ static void on_client_writable(struct ev_loop *loop, ev_io *io, int revents)
 		client_free(client);
 }
 
-static void make_answer(struct control_client *client)
+/* result: consumed; NULL: out of memory. */
+static void send_answer(struct control_client *client, json_t *result)
 {
 	struct ev_loop *loop = client->control->supervisor->loop;
-	json_t *result = answer(client->control->supervisor, client->request, client->received);
 
+	client->awaits_reload = false;
 	client->answer = result ? json_dumps(result, JSON_COMPACT) : NULL;
 	json_decref(result);
 	if (!client->answer) {
@@ -230,10 +257,59 @@ static void make_answer(struct control_client *client)
 	}
 	client->length = strlen(client->answer);
 	client->answer[client->length++] = '\n'; /* in place of the NUL: the length counts */
-	ev_io_stop(loop, &client->io);
 	ev_io_init(&client->io, on_client_writable, client->io.fd, EV_WRITE);
 	client->io.data = client;
 	ev_io_start(loop, &client->io);
+}
+
+static void start_timer(struct control_client *client, double seconds)
+{
+	struct ev_loop *loop = client->control->supervisor->loop;
+
+	ev_timer_stop(loop, &client->timer);
+	ev_timer_set(&client->timer, seconds, 0.);
+	ev_timer_start(loop, &client->timer);
+}
+
+static void make_answer(struct control_client *client)
+{
+	struct supervisor *supervisor = client->control->supervisor;
+	bool awaits_reload = false;
+	json_t *result = answer(supervisor, client->request, client->received, &awaits_reload);
+
+	ev_io_stop(supervisor->loop, &client->io);
+	client->awaits_reload = awaits_reload;
+	if (awaits_reload)
+		start_timer(client, RELOAD_SECONDS);
+	else
+		send_answer(client, result);
+}
+
+void control_reloaded(struct supervisor *supervisor, int result)
+{
+	struct control_client *client, *next;
+
+	if (!supervisor->control)
+		return;
+	for (client = TAILQ_FIRST(&supervisor->control->clients); client; client = next) {
+		next = TAILQ_NEXT(client, entry);
+		if (!client->awaits_reload)
+			continue;
+		start_timer(client, CLIENT_SECONDS);
+		send_answer(client, outcome_of_reload(result));
+	}
+}
+
+static void on_client_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct control_client *client = timer->data;
+
+	if (!client->awaits_reload) {
+		client_free(client);
+		return;
+	}
+	start_timer(client, CLIENT_SECONDS);
+	send_answer(client, refusal("the reload was put off, and has not come yet; limpet's log says why"));
 }
 
 static void on_client_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -282,7 +358,7 @@ static bool is_allowed(struct control *control, int fd)
 	stats_add(supervisor->stats, COUNTER_control_refused, 1);
 	if (clock_now() - control->refused >= REFUSAL_SECONDS) {
 		control->refused = clock_now();
-		log_warning("control socket: user %u (pid %d) may not use it and was refused; \"control_mode\" lets a group in",
+		log_warning("control socket: user %u (pid %d) may not use it and was refused; \"control_mode\" and \"control_group\" let a group in",
 		    (unsigned)peer.uid, (int)peer.pid);
 	}
 	return false;
@@ -314,48 +390,12 @@ static void on_connect(struct ev_loop *loop, ev_io *io, int revents)
 	ev_io_init(&client->io, on_client_readable, fd, EV_READ);
 	client->io.data = client;
 	ev_io_start(loop, &client->io);
-	ev_timer_init(&client->timer, on_client_timer, CLIENT_SECONDS, 0.);
+	ev_init(&client->timer, on_client_timer);
 	client->timer.data = client;
-	ev_timer_start(loop, &client->timer);
+	start_timer(client, CLIENT_SECONDS);
 }
 
 /* ---- the socket ---- */
-
-/* The rest of a limpet that was killed is in the way; anything else at this path is left alone. */
-static void remove_stale(const struct address *address)
-{
-	struct stat status;
-
-	if (lstat(address->un.sun_path, &status) == 0 && S_ISSOCK(status.st_mode))
-		unlink(address->un.sun_path);
-}
-
-static int open_socket(const struct address *address, unsigned mode)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), result = 0;
-	mode_t before;
-
-	if (fd < 0)
-		return -errno;
-	/* A limpet that lives still answers. */
-	if (connect(fd, &address->sa, address->length) == 0)
-		result = -EADDRINUSE;
-	else if (errno == ECONNREFUSED)
-		remove_stale(address);
-	close(fd);
-	if (result)
-		return result;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	before = umask(~mode & 0777);
-	if (bind(fd, &address->sa, address->length) < 0 || listen(fd, CLIENTS_MAX) < 0)
-		result = -errno;
-	umask(before);
-	if (result)
-		close(fd);
-	return result ? result : fd;
-}
 
 /* A socket without a path has no mode that would let a group in. */
 static void find_owner(struct control *control, unsigned mode)
@@ -369,40 +409,33 @@ static void find_owner(struct control *control, unsigned mode)
 	control->owner.group_allowed = (mode & 0020) != 0;
 }
 
-static void remove_path(const struct address *address)
-{
-	if (address->un.sun_path[0])
-		unlink(address->un.sun_path);
-}
-
 /* The former socket, if it has this address and can be found there; else it is closed. */
-static int keep_socket(int former, const struct address *address, unsigned mode)
+static int keep_socket(int former, const struct address *address, const struct permissions *permissions)
 {
 	struct address own = {.length = sizeof(own.un)};
 
 	if (former < 0)
 		return -1;
 	if (getsockname(former, &own.sa, &own.length) == 0 && address_family(&own) == AF_UNIX) {
-		if (address && address_equal(&own, address) &&
-		    (own.un.sun_path[0] == '\0' || chmod(own.un.sun_path, mode) == 0))
+		if (address && address_equal(&own, address) && unix_socket_permit(&own, permissions) == 0)
 			return former;
-		remove_path(&own);
+		unix_socket_remove(&own);
 	}
 	close(former);
 	return -1;
 }
 
-static int find_socket(
-    struct address *address, const char *path, int former, unsigned mode, const char **why)
+static int find_socket(struct address *address, const char *path, int former,
+    const struct permissions *permissions, const char **why)
 {
 	int fd, result = address_parse(address, path, why);
 
 	if (result == 0 && address_family(address) != AF_UNIX)
 		result = -EAFNOSUPPORT;
-	fd = keep_socket(former, result < 0 ? NULL : address, mode);
+	fd = keep_socket(former, result < 0 ? NULL : address, permissions);
 	if (result < 0)
 		return result;
-	return fd < 0 ? open_socket(address, mode) : fd;
+	return fd < 0 ? unix_socket_open(address, SOCK_STREAM, permissions, CLIENTS_MAX) : fd;
 }
 
 int control_fd(const struct supervisor *supervisor)
@@ -410,15 +443,32 @@ int control_fd(const struct supervisor *supervisor)
 	return supervisor->control ? supervisor->control->io.fd : -1;
 }
 
+/* A group that is there no more is nobody's. */
+static int find_permissions(const struct config *config, struct permissions *permissions, const char **why)
+{
+	const struct group *group;
+
+	*permissions = (struct permissions){.mode = config->control_mode.bits, .group = (gid_t)-1};
+	if (!config->control_group)
+		return 0;
+	group = getgrnam(config->control_group);
+	if (!group) {
+		*why = "there is no group of the name in control_group";
+		return -ENOENT;
+	}
+	permissions->group = group->gr_gid;
+	return 0;
+}
+
 int control_open(struct supervisor *supervisor, int former)
 {
-	unsigned mode = supervisor->config->control_mode.bits;
 	const char *path = supervisor->config->control, *why = NULL;
+	struct permissions permissions;
 	struct control *control;
 	int fd;
 
 	if (!path) {
-		keep_socket(former, NULL, 0);
+		keep_socket(former, NULL, NULL);
 		return 0;
 	}
 	control = calloc(1, sizeof(*control));
@@ -426,13 +476,17 @@ int control_open(struct supervisor *supervisor, int former)
 		return -ENOMEM;
 	control->supervisor = supervisor;
 	TAILQ_INIT(&control->clients);
-	fd = find_socket(&control->address, path, former, mode, &why);
+	fd = find_permissions(supervisor->config, &permissions, &why);
+	if (fd < 0)
+		keep_socket(former, NULL, NULL);
+	else
+		fd = find_socket(&control->address, path, former, &permissions, &why);
 	if (fd < 0) {
 		log_error("control socket %s: %s", path, why ? why : strerror(-fd));
 		free(control);
 		return fd;
 	}
-	find_owner(control, mode);
+	find_owner(control, permissions.mode);
 	control->refused = -REFUSAL_SECONDS;
 	ev_timer_init(&control->pause_timer, on_pause_timer, 0., 0.);
 	control->pause_timer.data = control;
@@ -454,7 +508,7 @@ void control_close(struct supervisor *supervisor)
 	ev_timer_stop(supervisor->loop, &control->pause_timer);
 	ev_io_stop(supervisor->loop, &control->io);
 	close(control->io.fd);
-	remove_path(&control->address);
+	unix_socket_remove(&control->address);
 	free(control);
 	supervisor->control = NULL;
 }

@@ -1,30 +1,17 @@
+/* Which sockets are open: those of the configuration, and those that workers ask for. How a socket is come by is listening.c's. */
 #include "supervisor/listeners.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "route/sticky_key.h"
+#include "supervisor/listening.h"
 
 #define LISTENINGS_PER_POOL_MAX 1024
-
-struct request {
-	const char *listener; /* in the configuration; NULL: workers asked */
-	const struct address *address;
-	int socket_type;
-	bool ipv6_only;
-	int backlog;
-	bool defer_accept;
-	bool adopts; /* own, a program's socket, is to be used */
-	int own;     /* borrowed */
-	const char *user; /* with whose rights a Unix path is made; NULL: limpet's */
-};
 
 /* While it is not known which listener of the configuration a new socket belongs to. */
 #define LINK_INDEX_NEW (LINK_INDEX_WORKERS - 1)
@@ -34,274 +21,6 @@ struct request {
 static bool defers_accept(const struct listener_config *config)
 {
 	return config->proxy_protocol || sticky_needs_head(config->sticky, config->sticky_count);
-}
-
-static bool is_path(const struct address *address)
-{
-	return address_family(address) == AF_UNIX && address->un.sun_path[0] != '\0';
-}
-
-/* What workers ask for is done with their rights: a limpet that runs as root makes and removes no path that they could not.
- * 0 or a negative errno; undone by become_limpet(). */
-static int become(const char *name)
-{
-	const struct passwd *user;
-
-	if (!name || geteuid() != 0)
-		return 0;
-	user = getpwnam(name);
-	if (!user)
-		return -ENOENT;
-	if (setegid(user->pw_gid) < 0 || seteuid(user->pw_uid) < 0)
-		return -errno;
-	return 0;
-}
-
-static void become_limpet(void)
-{
-	if (getuid() == 0 && (seteuid(0) < 0 || setegid(getgid()) < 0))
-		abort(); /* impossible, and nothing would work any more */
-}
-
-static void remove_path(const struct listening *listening)
-{
-	if (become(listening->user) == 0)
-		unlink(listening->address.un.sun_path);
-	become_limpet();
-}
-
-/* A socket that nobody listens on any more is in the way: the rest of a process that was killed. */
-static void remove_stale_path(const struct address *address)
-{
-	struct stat status;
-	int fd;
-
-	if (lstat(address->un.sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, &address->sa, address->length) < 0 && errno == ECONNREFUSED)
-		unlink(address->un.sun_path);
-	close(fd);
-}
-
-static int set_option(int fd, int level, int name, int value)
-{
-	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-static int configure(int fd, const struct request *request)
-{
-	int family = address_family(request->address), result = 0;
-
-	if (family != AF_UNIX && request->socket_type == SOCK_STREAM)
-		result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (!result && family == AF_INET6)
-		result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, request->ipv6_only);
-	/* The kernel hands connections over with their first bytes: the head is there at the first look. */
-	if (!result && request->defer_accept && family != AF_UNIX)
-		result = set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
-	return result;
-}
-
-static int bind_socket(int fd, const struct request *request)
-{
-	const struct address *address = request->address;
-	bool path = is_path(address);
-	int result = path ? become(request->user) : 0;
-
-	if (!result && path)
-		remove_stale_path(address);
-	if (!result && bind(fd, &address->sa, address->length) < 0)
-		result = -errno;
-	if (path)
-		become_limpet();
-	return result;
-}
-
-/* Returns the fd, or a negative errno. */
-static int open_socket(const struct request *request)
-{
-	int fd = socket(address_family(request->address), request->socket_type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int result;
-
-	if (fd < 0)
-		return -errno;
-	result = configure(fd, request);
-	if (!result)
-		result = bind_socket(fd, request);
-	if (!result && request->socket_type == SOCK_STREAM && listen(fd, request->backlog) < 0)
-		result = -errno;
-	if (result) {
-		close(fd);
-		return result;
-	}
-	return fd;
-}
-
-static struct listening *listening_new(
-    struct supervisor *supervisor, struct supervised_pool *pool, uint32_t index)
-{
-	struct listening *listening = calloc(1, sizeof(*listening));
-
-	if (!listening)
-		return NULL;
-	listening->id = ++supervisor->next_listening;
-	listening->pool = pool;
-	listening->index = index;
-	listening->fd = -1;
-	listening->socket_type = SOCK_STREAM;
-	TAILQ_INSERT_TAIL(&supervisor->listenings, listening, entry);
-	return listening;
-}
-
-static void read_back_address(struct listening *listening)
-{
-	listening->address.length = sizeof(listening->address.un);
-	if (getsockname(listening->fd, &listening->address.sa, &listening->address.length) < 0)
-		listening->address.length = 0;
-}
-
-static void say_listening(const struct listening *listening)
-{
-	char text[ADDRESS_TEXT_MAX];
-
-	log_info("listening on %s%s (pool %s)", address_format(&listening->address, text, sizeof(text)),
-	    listening->socket_type == SOCK_DGRAM ? "/udp" : "", listening->pool->name);
-}
-
-/* ---- sockets that the service manager passed, or keeps ---- */
-
-static void store(struct supervisor *supervisor, struct listening *listening, const char *name)
-{
-	if (!notify_wanted(&supervisor->notify))
-		return;
-	listening->stored = strdup(name);
-	if (listening->stored)
-		activation_store(&supervisor->activation, listening->fd, name);
-}
-
-/* The manager may know the socket by what listened there before; it keeps one copy of a socket, under one name. */
-static void store_again(struct supervisor *supervisor, struct listening *listening, const char *name)
-{
-	if (strcmp(listening->stored, name) == 0)
-		return;
-	activation_forget(&supervisor->activation, listening->stored);
-	free(listening->stored);
-	listening->stored = NULL;
-	store(supervisor, listening, name);
-}
-
-/* What limpet sets on sockets of its own. */
-static void configure_inherited(const struct listening *listening, const struct request *request)
-{
-	if (request->socket_type != SOCK_STREAM)
-		return;
-	if (address_family(&listening->address) != AF_UNIX)
-		set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, request->defer_accept);
-	if (listening->stored)
-		listen(listening->fd, request->backlog);
-}
-
-/* False: none was passed. */
-static bool inherit(
-    struct supervisor *supervisor, struct listening *listening, const struct request *request, const char *name)
-{
-	struct activation_wanted wanted = {.stored = name,
-	    .listener = request->listener,
-	    .address = request->address,
-	    .socket_type = request->socket_type,
-	    .ipv6_only = request->ipv6_only};
-	struct inherited *inherited = activation_claim(&supervisor->activation, &wanted);
-
-	if (!inherited)
-		return false;
-	listening->fd = inherited->fd;
-	listening->address = inherited->address;
-	if (inherited->stored)
-		listening->stored = inherited->name;
-	else
-		listening->given = inherited->name;
-	inherited->fd = -1;
-	inherited->name = NULL;
-	inherited_free(inherited);
-	configure_inherited(listening, request);
-	if (listening->stored && name)
-		store_again(supervisor, listening, name);
-	return true;
-}
-
-static bool is_tcp_socket(int fd, int family)
-{
-	static const int names[] = {SO_DOMAIN, SO_TYPE, SO_PROTOCOL};
-	const int wanted[] = {family, SOCK_STREAM, IPPROTO_TCP};
-
-	for (int i = 0; i < 3; i++) {
-		int value = -1;
-		socklen_t length = sizeof(value);
-
-		if (getsockopt(fd, SOL_SOCKET, names[i], &value, &length) < 0 || value != wanted[i])
-			return false;
-	}
-	return family == AF_INET || family == AF_INET6;
-}
-
-/* The program's socket, as it is but for what a front needs. The program may have bound it to a port of the kernel's choice. */
-static int adopt_socket(struct listening *listening, const struct request *request)
-{
-	const struct address *address = request->address;
-	struct address bound = {.length = sizeof(bound.un)};
-	int result = 0;
-
-	if (!is_tcp_socket(request->own, address_family(address)))
-		return -EINVAL;
-	listening->fd = fcntl(request->own, F_DUPFD_CLOEXEC, 0);
-	if (listening->fd < 0 || getsockname(listening->fd, &bound.sa, &bound.length) < 0)
-		return -errno;
-	if (!address_port(&bound)) {
-		result = set_option(listening->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-		if (!result && bind(listening->fd, &address->sa, address->length) < 0)
-			result = -errno;
-	}
-	if (!result)
-		result = set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, request->defer_accept);
-	listening->bound_only = true;
-	read_back_address(listening);
-	return result;
-}
-
-/* The socket that was passed for this, the program's own, or a new one. 0 or a negative errno. */
-static int obtain(struct supervisor *supervisor, struct listening *listening, const struct request *request)
-{
-	char stored[ACTIVATION_NAME_MAX + 1], asked[ADDRESS_TEXT_MAX];
-	const char *name = NULL;
-	bool fits;
-
-	if (listening->key)
-		fits = activation_name(stored, "pool", listening->pool->name, listening->key);
-	else
-		fits = activation_name(
-		    stored, "listener", listening->name, address_format(&listening->asked, asked, sizeof(asked)));
-	/* One with a longer name would only be opened anew after a crash. */
-	if (fits)
-		name = stored;
-	if (inherit(supervisor, listening, request, name))
-		return 0;
-	if (request->adopts) {
-		int result = adopt_socket(listening, request);
-
-		if (result < 0)
-			return result;
-	} else {
-		listening->fd = open_socket(request);
-		if (listening->fd < 0)
-			return listening->fd;
-		read_back_address(listening);
-	}
-	if (name)
-		store(supervisor, listening, name);
-	return 0;
 }
 
 /* ---- listeners of the configuration ---- */
@@ -325,12 +44,57 @@ static struct listening *find_configured(struct supervisor *supervisor, const st
 	return NULL;
 }
 
+static bool is_ipv6_only(const struct listening *listening)
+{
+	socklen_t length = sizeof(int);
+	int value = 0;
+
+	return address_family(&listening->address) == AF_INET6 &&
+	       (getsockopt(listening->fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &length) < 0 || value);
+}
+
+/* The listener's own pool may listen there already, because its workers asked for it: the address stays open. */
+static struct listening *find_asked_for(struct supervisor *supervisor, const struct listener_config *config)
+{
+	struct listening *listening;
+
+	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
+		if (listening->index == LINK_INDEX_WORKERS && listening->fd >= 0 && !listening->bound_only &&
+		    listening->socket_type == SOCK_STREAM && listening->pool &&
+		    strcmp(listening->pool->name, config->pool->name) == 0 &&
+		    address_equal(&listening->address, &config->address) && !is_ipv6_only(listening))
+			return listening;
+	return NULL;
+}
+
+/* It keeps its key: when the configuration drops it the workers may have it again. */
+static struct listening *take_from_workers(struct supervisor *supervisor, const struct listener_config *config)
+{
+	struct listening *listening = find_asked_for(supervisor, config);
+	char text[ADDRESS_TEXT_MAX];
+
+	listening->asked = config->address;
+	log_info("listener %s: goes on with the socket that its pool's workers opened on %s", config->name,
+	    address_format(&listening->address, text, sizeof(text)));
+	return listening;
+}
+
+/* The configuration drops it: does it become again one of those that workers asked for? */
+static bool give_to_workers(struct listening *listening)
+{
+	if (!listening->key || !listening->pool || listening->pool->config->has_listeners)
+		return false;
+	listening->index = LINK_INDEX_WORKERS;
+	return true;
+}
+
 static int open_configured(struct supervisor *supervisor, const struct listener_config *config)
 {
-	struct request request = {.listener = config->name,
+	struct listening_request request = {.listener = config->name,
 	    .address = &config->address,
 	    .socket_type = SOCK_STREAM,
 	    .backlog = (int)config->backlog,
+	    .mode = config->mode,
 	    .defer_accept = defers_accept(config)};
 	struct listening *listening = listening_new(supervisor, NULL, LINK_INDEX_NEW);
 	char text[ADDRESS_TEXT_MAX];
@@ -340,7 +104,7 @@ static int open_configured(struct supervisor *supervisor, const struct listener_
 		return -ENOMEM;
 	listening->asked = config->address;
 	listening->name = strdup(config->name);
-	result = listening->name ? obtain(supervisor, listening, &request) : -ENOMEM;
+	result = listening->name ? listening_obtain(supervisor, listening, &request) : -ENOMEM;
 	if (result < 0) {
 		log_error("listener %s: cannot listen on %s: %s", config->name,
 		    address_format(&config->address, text, sizeof(text)), strerror(-result));
@@ -367,7 +131,7 @@ int listeners_prepare(struct supervisor *supervisor, const struct config *config
 		const struct listener_config *listener = &config->listeners[i];
 		int result = 0;
 
-		if (!find_configured(supervisor, listener))
+		if (!find_configured(supervisor, listener) && !find_asked_for(supervisor, listener))
 			result = open_configured(supervisor, listener);
 		if (result < 0) {
 			close_new(supervisor);
@@ -396,10 +160,9 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 	struct listening *listening, *next;
 
 	for (listening = TAILQ_FIRST(&supervisor->listenings); listening; listening = next) {
-		bool configured = listening->index != LINK_INDEX_WORKERS;
-
 		next = TAILQ_NEXT(listening, entry);
-		if (configured ? !in_config(config, listening) : !listening->pool || lacks_socket(listening))
+		if (listening->index != LINK_INDEX_WORKERS ? !in_config(config, listening) && !give_to_workers(listening)
+							    : !listening->pool || lacks_socket(listening))
 			listeners_close(supervisor, listening);
 	}
 	for (size_t i = 0; i < config->listeners_count && config->listeners[i].has_address; i++) {
@@ -407,13 +170,15 @@ void listeners_commit(struct supervisor *supervisor, const struct config *config
 		bool is_new;
 
 		listening = find_configured(supervisor, listener);
+		if (!listening)
+			listening = take_from_workers(supervisor, listener);
 		is_new = listening->index == LINK_INDEX_NEW;
 		listening->index = (uint32_t)i;
 		listening->pool = supervisor->pools[listener->pool - config->pools];
-		if (address_family(&listening->address) != AF_UNIX)
-			set_option(listening->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defers_accept(listener));
+		listening_set_defer_accept(listening, defers_accept(listener));
+		listening_set_mode(listening, &listener->mode);
 		if (is_new)
-			say_listening(listening);
+			listening_say(listening);
 	}
 }
 
@@ -480,7 +245,7 @@ static int listen_now(struct listening *listening, int backlog)
 	    fcntl(listening->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 		return -errno;
 	listening->bound_only = false;
-	say_listening(listening);
+	listening_say(listening);
 	return 0;
 }
 
@@ -488,7 +253,7 @@ static int open_for_workers(struct listening *listening, const struct link_messa
 {
 	const struct listener_config *config = listening->pool->config->worker_listener;
 	struct address address = asked->address;
-	struct request request = {.address = &address,
+	struct listening_request request = {.address = &address,
 	    .socket_type = asked->socket_type,
 	    .adopts = own >= 0,
 	    .own = own,
@@ -496,16 +261,16 @@ static int open_for_workers(struct listening *listening, const struct link_messa
 	    .backlog = asked->backlog > 0 ? asked->backlog : (int)config->backlog,
 	    .defer_accept = asked->socket_type == SOCK_STREAM && defers_accept(config),
 	    .user = listening->user};
-	int result = obtain(listening->pool->supervisor, listening, &request);
+	int result = listening_obtain(listening->pool->supervisor, listening, &request);
 
 	if (result == -EAFNOSUPPORT && asked->any_address) {
 		/* A kernel without IPv6. */
 		address_parse_ip(&address, "0.0.0.0", 7);
 		address_set_port(&address, address_port(&asked->address));
-		result = obtain(listening->pool->supervisor, listening, &request);
+		result = listening_obtain(listening->pool->supervisor, listening, &request);
 	}
 	if (result == 0 && !listening->bound_only)
-		say_listening(listening);
+		listening_say(listening);
 	return result;
 }
 
@@ -591,7 +356,7 @@ int listeners_adopt(struct supervisor *supervisor, const struct listening_past *
 	listening->key = past->key ? strdup(past->key) : NULL;
 	listening->data = past->data ? strdup(past->data) : NULL;
 	if (listening->fd >= 0)
-		read_back_address(listening);
+		listening_read_address(listening);
 	return (past->key && !listening->key) || (past->data && !listening->data) ||
 			   (past->given && !listening->given) || (past->stored && !listening->stored)
 		   ? -ENOMEM
@@ -599,20 +364,6 @@ int listeners_adopt(struct supervisor *supervisor, const struct listening_past *
 }
 
 /* ---- the end ---- */
-
-static void listening_free(struct supervisor *supervisor, struct listening *listening)
-{
-	TAILQ_REMOVE(&supervisor->listenings, listening, entry);
-	if (listening->fd >= 0)
-		close(listening->fd);
-	free(listening->name);
-	free(listening->user);
-	free(listening->given);
-	free(listening->stored);
-	free(listening->key);
-	free(listening->data);
-	free(listening);
-}
 
 void listeners_close(struct supervisor *supervisor, struct listening *listening)
 {
@@ -622,8 +373,8 @@ void listeners_close(struct supervisor *supervisor, struct listening *listening)
 		activation_add(&supervisor->activation, listening->fd, listening->given);
 		listening->fd = -1;
 	}
-	if (listening->fd >= 0 && !listening->given && is_path(&listening->address))
-		remove_path(listening);
+	if (!listening->given)
+		listening_remove_path(listening);
 	listening_free(supervisor, listening);
 }
 

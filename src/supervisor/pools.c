@@ -5,50 +5,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "supervisor/pool_settings.h"
 #include "supervisor/process.h"
 #include "supervisor/roll.h"
 
-static bool same_text(const char *a, const char *b)
+bool pools_may_keep(const struct pool_config *now, enum protocol protocol, enum flavour flavour)
 {
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_list(char *const *a, char *const *b)
-{
-	static char *const nothing[] = {NULL};
-
-	a = a ? a : nothing;
-	b = b ? b : nothing;
-	for (; *a && *b; a++, b++)
-		if (strcmp(*a, *b) != 0)
-			return false;
-	return !*a && !*b;
-}
-
-/* Can a worker of the one be spoken to as a worker of the other? */
-static bool same_protocol(const struct pool_config *a, const struct pool_config *b)
-{
-	return a->protocol == b->protocol && a->flavour == b->flavour;
-}
-
-static bool same_mode(const struct mode *a, const struct mode *b)
-{
-	return a->is_set == b->is_set && a->bits == b->bits;
-}
-
-static bool same_limit(const struct limit *a, const struct limit *b)
-{
-	return a->is_set == b->is_set && a->value == b->value;
-}
-
-/* Would a worker be started in the same way? */
-static bool same_process(const struct pool_config *a, const struct pool_config *b)
-{
-	return same_list(a->command, b->command) && same_list(a->environment, b->environment) &&
-	       same_text(a->directory, b->directory) && same_text(a->user, b->user) && same_text(a->group, b->group) &&
-	       same_mode(&a->umask, &b->umask) && same_limit(&a->limit_nofile, &b->limit_nofile) &&
-	       same_limit(&a->limit_processes, &b->limit_processes) &&
-	       same_limit(&a->limit_memory, &b->limit_memory) && same_limit(&a->limit_core, &b->limit_core);
+	return now->has_listeners || (now->protocol == protocol && now->flavour == flavour);
 }
 
 struct supervised_pool *pools_find(struct supervisor *supervisor, const char *name)
@@ -123,6 +86,9 @@ static struct supervised_pool *draft_pool(struct supervisor *supervisor, const s
 		pool->slots[i] = draft_slot(supervisor, &config->slots[i]);
 		if (!pool->slots[i])
 			goto fail;
+		pool->slots[i]->external = i >= config->workers;
+		if (pool->slots[i]->external)
+			pool->slots[i]->stats->state = SLOT_FREE;
 	}
 	return pool;
 fail:
@@ -151,20 +117,22 @@ static void retire_slot(struct supervised_slot *slot)
 /* Old slots take the places of new ones with the same name; what is not taken over is retired. */
 static void take_over(struct supervised_pool *old, struct supervised_pool *new)
 {
-	/* Workers that were told that they listen, on a socket of the configuration's, have to ask for one of their own. */
 	bool bereft = old->config->has_listeners && !new->config->has_listeners;
-	bool outdated = bereft || !same_process(old->config, new->config);
+	bool outdated = pool_settings_outdate(old->config, new->config) || old->config->protocol != new->config->protocol ||
+			old->config->flavour != new->config->flavour;
 
 	for (size_t i = 0; i < new->slots_count; i++) {
 		struct supervised_slot *slot = find_slot(old, new->slots[i]->name);
 
-		if (!slot)
+		if (!slot || slot->external != new->slots[i]->external)
 			continue;
 		old->slots[slot->index] = NULL;
 		slot_free(new->slots[i]);
 		new->slots[i] = slot;
-		if (outdated)
+		if (outdated && !slot->external)
 			roll_outdate(slot);
+		else if (bereft && slot->process)
+			process_retire(slot->process);
 	}
 }
 
@@ -211,7 +179,7 @@ int pools_apply(struct supervisor *supervisor, const struct config *config)
 	for (size_t i = 0; i < config->pools_count; i++) {
 		struct supervised_pool *old = pools_find(supervisor, pools[i]->name);
 
-		if (old && same_protocol(old->config, pools[i]->config)) {
+		if (old && pools_may_keep(pools[i]->config, old->config->protocol, old->config->flavour)) {
 			take_over(old, pools[i]);
 			move_listenings(supervisor, old, pools[i]);
 		}

@@ -12,10 +12,17 @@
 
 #include "channel/accept_message.h"
 
+/* The second is for programs of musl where limpet itself is not one: neither C library loads what needs the
+ * other. */
 #define LIBRARY "liblimpet-accept.so"
+#ifdef __GLIBC__
+#define LIBRARY_MUSL "liblimpet-accept-musl.so"
+#else
+#define LIBRARY_MUSL LIBRARY
+#endif
 
 /* Installed in libdir; in a build tree it lies in worker/accept/ beside limpet. */
-static int find_library(char *path, size_t size)
+static int find_library(const char *library, char *path, size_t size)
 {
 	char self[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -25,11 +32,11 @@ static int find_library(char *path, size_t size)
 	slash = strrchr(self, '/');
 	if (slash) {
 		*slash = '\0';
-		if (snprintf(path, size, "%s/worker/accept/" LIBRARY, self) < (int)size &&
+		if (snprintf(path, size, "%s/worker/accept/%s", self, library) < (int)size &&
 		    access(path, R_OK) == 0)
 			return 0;
 	}
-	snprintf(path, size, "%s/" LIBRARY, LIMPET_LIBDIR);
+	snprintf(path, size, "%s/%s", LIMPET_LIBDIR, library);
 	return access(path, R_OK) == 0 ? 0 : -ENOENT;
 }
 
@@ -71,10 +78,10 @@ static int set_control(int control)
 	return setenv(ACCEPT_ENVIRONMENT, text, 1) < 0 ? -ENOMEM : 0;
 }
 
-int preload_set_environment(int control)
+int preload_set_environment(int control, enum program program)
 {
 	char library[PATH_MAX];
-	int result = find_library(library, sizeof(library));
+	int result = find_library(program == PROGRAM_MUSL ? LIBRARY_MUSL : LIBRARY, library, sizeof(library));
 
 	if (!result)
 		result = set_preload(library);

@@ -11,17 +11,29 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/backoff.h"
-#include "supervisor/listeners.h"
+#include "supervisor/external.h"
+#include "supervisor/pools.h"
 #include "supervisor/preload.h"
 #include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/spawn.h"
 
-static void set_state(struct supervised_slot *slot, enum slot_state state)
+void slot_set_state(struct supervised_slot *slot, enum slot_state state)
 {
+	struct slot_values *values = stats_values(slot->pool->supervisor->stats, slot->stats);
+
 	slot->stats->state = state;
 	slot->stats->pid = slot->process ? slot->process->pid : 0;
 	slot->stats->generation = slot->process ? slot->process->generation : slot->generation;
+	if (values && state != SLOT_READY && state != SLOT_DRAINING)
+		values->count = 0;
+}
+
+enum slot_state slot_vacant_state(const struct supervised_slot *slot)
+{
+	if (slot->pool->supervisor->state != SUPERVISOR_RUNNING)
+		return SLOT_STOPPED;
+	return slot->external ? SLOT_FREE : SLOT_STARTING;
 }
 
 /* Is it the one that serves its slot, or is to? */
@@ -45,70 +57,6 @@ struct process *process_find(struct supervisor *supervisor, uint32_t id)
 	return NULL;
 }
 
-/* ---- servers ---- */
-
-struct process_server *process_server_find(struct process *process, const char *key)
-{
-	struct process_server *server;
-
-	TAILQ_FOREACH (server, &process->servers, entry)
-		if (strcmp(server->key, key) == 0)
-			return server;
-	return NULL;
-}
-
-int process_server_add(struct process *process, const char *key, uint32_t listening)
-{
-	struct process_server *server = process_server_find(process, key);
-
-	if (!server) {
-		server = calloc(1, sizeof(*server) + strlen(key) + 1);
-		if (!server)
-			return -ENOMEM;
-		memcpy(server->key, key, strlen(key) + 1);
-		TAILQ_INSERT_TAIL(&process->servers, server, entry);
-	}
-	server->listening = listening;
-	return 0;
-}
-
-void process_server_remove(struct process *process, struct process_server *server)
-{
-	TAILQ_REMOVE(&process->servers, server, entry);
-	free(server);
-}
-
-/* Does any worker have a server on this listening? */
-static bool any_serves(struct supervisor *supervisor, uint32_t listening)
-{
-	struct process_server *server;
-	struct process *process;
-
-	TAILQ_FOREACH (process, &supervisor->processes, entry)
-		TAILQ_FOREACH (server, &process->servers, entry)
-			if (server->listening == listening)
-				return true;
-	return false;
-}
-
-/* Some slot's worker is just being started again: nobody knows what it will listen on. */
-static bool lacks_workers(const struct supervised_pool *pool)
-{
-	for (size_t i = 0; pool && i < pool->slots_count; i++)
-		if (!pool->slots[i]->process || !pool->slots[i]->process->ready)
-			return true;
-	return false;
-}
-
-bool process_was_last_to_serve(const struct process *process, uint32_t id)
-{
-	const struct listening *listening = listeners_find(process->supervisor, id);
-
-	if (!listening || any_serves(process->supervisor, id))
-		return false;
-	return process->slot || !lacks_workers(listening->pool);
-}
-
 /* ---- restart ---- */
 
 static void on_restart_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -121,7 +69,7 @@ static void restart_later(struct supervised_slot *slot)
 	struct supervisor *supervisor = slot->pool->supervisor;
 	double delay = backoff_delay(++slot->failures, (double)random() / ((double)RAND_MAX + 1));
 
-	set_state(slot, SLOT_BACKOFF);
+	slot_set_state(slot, SLOT_BACKOFF);
 	slot->stats->restarts++;
 	log_info("pool %s: worker %s starts again in %.1f s", slot->pool->name, slot->name, delay);
 	ev_timer_stop(supervisor->loop, &slot->restart_timer);
@@ -139,7 +87,7 @@ void process_cancel_restarts(struct supervisor *supervisor)
 			ev_timer_stop(supervisor->loop, &pool->slots[j]->restart_timer);
 			pool->slots[j]->outdated = false;
 			if (!pool->slots[j]->process)
-				set_state(pool->slots[j], SLOT_STOPPED);
+				slot_set_state(pool->slots[j], SLOT_STOPPED);
 		}
 	}
 }
@@ -162,38 +110,30 @@ static void log_exit(const struct process *process, int status)
 		    process->ready ? "" : " before it was ready");
 }
 
-/* A worker that was retired on purpose has taken its servers with it; where no other listens the same, the socket goes, too. */
-static void close_unserved(struct process *process)
-{
-	struct supervisor *supervisor = process->supervisor;
-	bool retired = !process->slot && process->draining;
-
-	while (!TAILQ_EMPTY(&process->servers)) {
-		struct process_server *server = TAILQ_FIRST(&process->servers);
-		uint32_t id = server->listening;
-
-		process_server_remove(process, server);
-		if (retired && supervisor->state == SUPERVISOR_RUNNING && process_was_last_to_serve(process, id))
-			router_forget_listening(supervisor, id);
-	}
-}
-
-static void process_free(struct process *process)
+void process_free(struct process *process)
 {
 	struct supervisor *supervisor = process->supervisor;
 
 	ev_child_stop(supervisor->loop, &process->child);
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	ev_timer_stop(supervisor->loop, &process->end_timer);
-	close_unserved(process);
+	process_servers_deinit(process);
 	process_accept_deinit(process);
 	TAILQ_REMOVE(&supervisor->processes, process, entry);
 	if (process->channel >= 0)
 		close(process->channel);
+	if (process->escort >= 0)
+		close(process->escort);
 	free(process->name);
 	free(process->pool_name);
 	free(process->slot_name);
 	free(process);
+}
+
+void process_forget_all(struct supervisor *supervisor)
+{
+	while (!TAILQ_EMPTY(&supervisor->processes))
+		process_free(TAILQ_FIRST(&supervisor->processes));
 }
 
 /* Its slot needs another, unless one is on its way. */
@@ -206,10 +146,10 @@ static void refill(struct supervised_slot *slot)
 	slot->stable = false;
 	if (slot->incoming)
 		return;
-	if (supervisor->state == SUPERVISOR_RUNNING)
+	if (supervisor->state == SUPERVISOR_RUNNING && !slot->external)
 		restart_later(slot);
 	else
-		set_state(slot, SLOT_STOPPED);
+		slot_set_state(slot, slot_vacant_state(slot));
 }
 
 static bool was_stable(const struct process *process)
@@ -267,6 +207,10 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct process *process = timer->data;
 
+	if (process->external) {
+		external_end_timer(process);
+		return;
+	}
 	if (process->last_signal == 0) {
 		log_warning("%s (pid %d) %s: it is ended", process->name, (int)process->pid,
 		    process->lost ? "has closed its channel, and has not ended in kill_timeout"
@@ -280,6 +224,10 @@ static void on_end_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void process_end(struct process *process, double grace)
 {
+	if (process->external) {
+		external_let_go(process, "it was ended");
+		return;
+	}
 	if (process->last_signal == SIGKILL)
 		return;
 	process_signal(process, SIGTERM);
@@ -295,8 +243,8 @@ void process_restart_unready(struct supervisor *supervisor)
 	TAILQ_FOREACH (process, &supervisor->processes, entry) {
 		if (process->ready || process->leaving || process->last_signal)
 			continue;
-		log_warning("%s (pid %d) was starting while the router crashed: it is started again", process->name,
-		    (int)process->pid);
+		log_warning("%s (pid %d) was starting while the router crashed: it %s again", process->name,
+		    (int)process->pid, process->external ? "has to join" : "is started");
 		process_end(process, process->kill_timeout);
 	}
 }
@@ -305,9 +253,13 @@ void process_drain(struct process *process)
 {
 	if (process->draining || process->last_signal)
 		return;
+	if (process->external) {
+		external_drain(process);
+		return;
+	}
 	process->draining = true;
 	if (holds_slot(process))
-		set_state(process->slot, SLOT_DRAINING);
+		slot_set_state(process->slot, SLOT_DRAINING);
 	if (!process->ready) {
 		process_end(process, process->kill_timeout);
 		return;
@@ -318,7 +270,8 @@ void process_drain(struct process *process)
 
 void process_is_stuck(struct process *process)
 {
-	if (!process->slot || process->last_signal || process->slot->pool->config->stuck_action != STUCK_RESTART)
+	if (!process->slot || process->last_signal || process->external ||
+	    process->slot->pool->config->stuck_action != STUCK_RESTART)
 		return;
 	log_warning("%s (pid %d) is stuck: it is ended, as stuck_action says", process->name, (int)process->pid);
 	process_end(process, process->kill_timeout);
@@ -365,7 +318,7 @@ static void leave_slot(struct process *process)
 	if (slot->incoming == process)
 		slot->incoming = NULL;
 	process->slot = NULL;
-	set_state(slot, slot->process && slot->process->ready ? SLOT_READY : SLOT_STARTING);
+	slot_set_state(slot, slot->process && slot->process->ready ? SLOT_READY : slot_vacant_state(slot));
 	bound_retired(process, most);
 }
 
@@ -394,6 +347,10 @@ void process_leaves(struct process *process)
 
 void process_lost(struct process *process, const char *why)
 {
+	if (process->external) {
+		external_lost(process);
+		return;
+	}
 	if (process->leaving || process->draining || process->last_signal)
 		return;
 	/* As a rule its exit follows at once, and says more. */
@@ -415,6 +372,8 @@ static void on_start_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 		: "does not listen; does it call listen(), and not with exclusive: true? Raise start_timeout if it needs "
 		  "longer");
 	ev_timer_stop(loop, timer);
+	if (process->external)
+		external_let_go(process, "it was not ready in start_timeout");
 	if (is_incoming(process)) {
 		roll_abort(process->slot, "was not ready in start_timeout");
 		process_end(process, process->kill_timeout);
@@ -433,17 +392,18 @@ void process_is_ready(struct process *process)
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
 	process_look_for_bypass(process);
+	if (process->external)
+		external_is_ready(process);
 	if (is_incoming(process) && !process->last_signal)
 		roll_ready(process->slot);
 	if (holds_slot(process) && !process->draining)
-		set_state(process->slot, SLOT_READY);
+		slot_set_state(process->slot, SLOT_READY);
 	if (!supervisor->was_ready && on_first_ready && !TAILQ_EMPTY(&supervisor->listenings))
 		on_first_ready(&TAILQ_FIRST(&supervisor->listenings)->address);
 	supervisor->was_ready = true;
 }
 
-/* Without a pid yet. channel: consumed, also on failure. */
-static struct process *process_new(struct supervisor *supervisor, const char *pool, const char *slot, int channel)
+struct process *process_new(struct supervisor *supervisor, const char *pool, const char *slot, int channel)
 {
 	struct process *process = calloc(1, sizeof(*process));
 
@@ -453,11 +413,12 @@ static struct process *process_new(struct supervisor *supervisor, const char *po
 	}
 	process->supervisor = supervisor;
 	process->channel = channel;
+	process->escort = -1;
 	process->pool_name = strdup(pool);
 	process->slot_name = strdup(slot);
 	if (asprintf(&process->name, "pool %s: worker %s", pool, slot) < 0)
 		process->name = NULL;
-	TAILQ_INIT(&process->servers);
+	process_servers_init(process);
 	process_accept_init(process);
 	ev_init(&process->child, on_exit_of_child);
 	process->child.data = process;
@@ -473,7 +434,7 @@ static struct process *process_new(struct supervisor *supervisor, const char *po
 	return process;
 }
 
-static void start_start_timer(struct process *process)
+void process_start_start_timer(struct process *process)
 {
 	process->start_timer.repeat = (double)process->slot->pool->config->start_timeout / 1000;
 	ev_timer_again(process->supervisor->loop, &process->start_timer);
@@ -532,7 +493,7 @@ static struct process *launch(struct supervised_slot *slot)
 	stats_add(supervisor->stats, COUNTER_workers_started, 1);
 	log_info("%s (pid %d) started", process->name, (int)process->pid);
 	watch_child(process);
-	start_start_timer(process);
+	process_start_start_timer(process);
 	return process;
 }
 
@@ -544,13 +505,13 @@ void process_start(struct supervised_slot *slot)
 		return;
 	}
 	slot->outdated = false;
-	set_state(slot, SLOT_STARTING);
+	slot_set_state(slot, SLOT_STARTING);
 	router_tell_worker(slot->pool->supervisor, LINK_WORKER_UP, slot->process);
 }
 
 void process_start_missing(struct supervised_slot *slot)
 {
-	if (!slot->process && !slot->incoming && !ev_is_active(&slot->restart_timer))
+	if (!slot->external && !slot->process && !slot->incoming && !ev_is_active(&slot->restart_timer))
 		process_start(slot);
 }
 
@@ -568,10 +529,20 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	struct process *process = process_new(supervisor, past->pool, past->slot_name, past->channel);
 	struct supervised_slot *slot = past->retired ? NULL : past->slot;
 
-	if (!process)
+	if (!process) {
+		if (past->escort >= 0)
+			close(past->escort);
 		return NULL;
-	/* A slot whose workers speak otherwise now is another slot. */
-	if (slot && (slot->pool->config->protocol != past->protocol || slot->pool->config->flavour != past->flavour))
+	}
+	process->external = past->external;
+	process->escort = past->escort;
+	process->left = past->left;
+	process->lost = past->lost;
+	if (slot && (slot->external != past->external))
+		slot = NULL;
+	if (slot && !slot->external && !pools_may_keep(slot->pool->config, past->protocol, past->flavour))
+		slot = NULL;
+	if (slot && (past->incoming ? slot->incoming : slot->process))
 		slot = NULL;
 	process->slot = slot;
 	process->protocol = past->protocol;
@@ -587,16 +558,17 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	process->drain_timeout = past->drain_timeout;
 	process->kill_timeout = past->kill_timeout;
 	process->drain_signal = past->drain_signal > 0 && past->drain_signal < NSIG ? past->drain_signal : SIGTERM;
-	if (slot && past->incoming)
+	if (slot && past->incoming && !past->external)
 		slot->incoming = process;
 	else if (slot)
 		slot->process = process;
 	if (slot && !past->incoming)
-		set_state(slot, past->draining ? SLOT_DRAINING : past->ready ? SLOT_READY : SLOT_STARTING);
+		slot_set_state(slot, past->draining ? SLOT_DRAINING : past->ready ? SLOT_READY : SLOT_STARTING);
 	if (past->end_in >= 0)
 		arm_end_timer(process, past->end_in);
 	if (slot && !past->ready)
-		start_start_timer(process);
-	watch_child(process);
+		process_start_start_timer(process);
+	if (!process->external)
+		watch_child(process);
 	return process;
 }

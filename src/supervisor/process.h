@@ -33,6 +33,12 @@ struct process {
 	uint32_t generation;
 	pid_t pid;
 	int channel; /* the front's end; routers get copies */
+	bool external;      /* not limpet's child: see external.h, which owns what follows */
+	int escort;         /* where limpet-join listens; -1: nobody does */
+	bool left;          /* it was told that limpet goes */
+	bool let_go;        /* limpet speaks to it no more */
+	bool may_have_read; /* what it was sent is its own */
+	unsigned empty_tries;
 	TAILQ_HEAD(, process_server) servers;
 	TAILQ_HEAD(, process_kept) kept;
 	unsigned kept_count;
@@ -52,6 +58,19 @@ struct process {
 	ev_timer start_timer; /* start_timeout: report */
 	ev_timer end_timer;   /* drain_timeout, then kill_timeout */
 };
+
+/* One without a pid yet, in no slot. channel: consumed, also on failure. NULL: out of memory. */
+struct process *process_new(struct supervisor *supervisor, const char *pool, const char *slot, int channel);
+void process_free(struct process *process);
+
+/* If it is not ready in start_timeout, that is reported. */
+void process_start_start_timer(struct process *process);
+
+/* What status says of a slot: this state, and its process. */
+void slot_set_state(struct supervised_slot *slot, enum slot_state state);
+
+/* The state of a slot without a process. */
+enum slot_state slot_vacant_state(const struct supervised_slot *slot);
 
 /* Starts the slot's worker; if that fails, or when the worker ends, it is started again with back-off. */
 void process_start(struct supervised_slot *slot);
@@ -73,6 +92,10 @@ struct process_past {
 	uint32_t generation;
 	pid_t pid;
 	int channel; /* consumed */
+	bool external;
+	int escort; /* consumed; -1: none */
+	bool left;
+	bool lost;
 	enum protocol protocol;
 	enum flavour flavour;
 	bool ready;
@@ -86,7 +109,7 @@ struct process_past {
 	double end_in; /* seconds; negative: no end is near */
 };
 
-/* NULL: out of memory. One that has no slot any more is told to finish by the next process_drain(). */
+/* NULL: out of memory. One that has no slot any more, or whose place in it is taken, is told to finish by the next process_drain(). */
 struct process *process_adopt(struct supervisor *supervisor, const struct process_past *past);
 
 struct process *process_find(struct supervisor *supervisor, uint32_t id);
@@ -117,7 +140,16 @@ void process_retire(struct process *process);
 /* SIGTERM to its process group, SIGKILL when the grace (seconds) is over. */
 void process_end(struct process *process, double grace);
 
-/* Servers of a worker. */
+/* To its process group. */
+void process_signal(struct process *process, int number);
+
+/* ---- process_servers.c: what workers listen on ---- */
+
+void process_servers_init(struct process *process);
+
+/* Closes, too, what nobody listens on any more now that a retired worker is gone. */
+void process_servers_deinit(struct process *process);
+
 struct process_server *process_server_find(struct process *process, const char *key);
 int process_server_add(struct process *process, const char *key, uint32_t listening);
 void process_server_remove(struct process *process, struct process_server *server);
@@ -125,9 +157,6 @@ void process_server_remove(struct process *process, struct process_server *serve
 /* The process has given up its server on this listening: is the socket of no use any more? Not that of a retired worker while
  * another of its pool is down, which may listen there again. */
 bool process_was_last_to_serve(const struct process *process, uint32_t listening);
-
-/* To its process group. */
-void process_signal(struct process *process, int number);
 
 /* ---- process_accept.c: of protocol accept ---- */
 
@@ -146,6 +175,9 @@ void process_look_for_bypass(struct process *process);
 void process_watch_for_bypass(struct process *process);
 
 /* ---- */
+
+/* Frees them all, and lets the processes be. Behind it pools and listeners may be freed. */
+void process_forget_all(struct supervisor *supervisor);
 
 /* Stops the timers that would start workers. */
 void process_cancel_restarts(struct supervisor *supervisor);

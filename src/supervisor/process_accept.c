@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "supervisor/bypass.h"
+#include "supervisor/external.h"
 #include "supervisor/process.h"
 
 /* Data sockets of one worker. */
@@ -54,7 +55,9 @@ void process_drop(struct process *process, uint64_t number)
 
 void process_drained(struct process *process)
 {
-	if (process->draining && !process->last_signal)
+	if (process->draining && process->external)
+		external_drained(process);
+	else if (process->draining && !process->last_signal)
 		process_signal(process, process->drain_signal);
 }
 
@@ -84,7 +87,8 @@ void process_look_for_bypass(struct process *process)
 	ino_t *own;
 	size_t count;
 
-	if (process->protocol != PROTOCOL_ACCEPT || process->bypass[0])
+	/* One that was told to finish may hold a socket that limpet has closed. */
+	if (process->protocol != PROTOCOL_ACCEPT || process->external || process->bypass[0] || process->draining)
 		return;
 	count = own_inodes(process->supervisor, &own);
 	if (own && bypass_find(process->pid, own, count, &address)) {
@@ -112,7 +116,7 @@ static void on_bypass_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void process_watch_for_bypass(struct process *process)
 {
-	if (process->protocol == PROTOCOL_ACCEPT)
+	if (process->protocol == PROTOCOL_ACCEPT && !process->external)
 		ev_timer_again(process->supervisor->loop, &process->bypass_timer);
 }
 

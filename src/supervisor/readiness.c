@@ -60,7 +60,7 @@ static struct tally count(const struct supervisor *supervisor)
 		for (size_t j = 0; j < pool->slots_count; j++)
 			tally.ready += pool->slots[j]->process && pool->slots[j]->process->ready;
 		tally.slots += pool->slots_count;
-		tally.pools_ready += tally.ready > before || pool->slots_count == 0;
+		tally.pools_ready += tally.ready > before || pool->config->workers == 0;
 	}
 	return tally;
 }

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "supervisor/control.h"
 #include "supervisor/file_limit.h"
+#include "supervisor/join.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
@@ -58,6 +60,8 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
 		log_warning("reload: \"control\" has changed; that takes effect at the next start");
 	if (old->control_mode.bits != new->control_mode.bits)
 		log_warning("reload: \"control_mode\" has changed; that takes effect at the next start");
+	if (strcmp(old->control_group ? old->control_group : "", new->control_group ? new->control_group : "") != 0)
+		log_warning("reload: \"control_group\" has changed; that takes effect at the next start");
 	if (strcmp(old->hash_secret ? old->hash_secret : "", new->hash_secret ? new->hash_secret : "") != 0)
 		log_warning("reload: \"hash_secret\" has changed; that takes effect at the next start");
 }
@@ -74,8 +78,11 @@ static int reload_now(struct supervisor *supervisor)
 	}
 	result = listeners_prepare(supervisor, config);
 	if (!result)
+		result = join_prepare(supervisor, config);
+	if (!result)
 		result = pools_apply(supervisor, config);
 	if (result < 0) {
+		join_roll_back(supervisor);
 		log_error("reload: nothing was changed: %s", strerror(-result));
 		config_free(config);
 		return result;
@@ -84,6 +91,7 @@ static int reload_now(struct supervisor *supervisor)
 	file_limit_check(config);
 	supervisor->config = config;
 	listeners_commit(supervisor, config);
+	join_commit(supervisor, config);
 	log_configure("limpet", config->log_level, config->log_format);
 	/* Forked here, the router has the new configuration; workers that start later are told to it. */
 	router_replace(supervisor);
@@ -97,13 +105,19 @@ int reload(struct supervisor *supervisor)
 {
 	int result;
 
-	if (supervisor->state != SUPERVISOR_RUNNING)
+	if (supervisor->state != SUPERVISOR_RUNNING) {
+		log_warning("reload: nothing was changed: limpet is stopping");
+		control_reloaded(supervisor, -EBUSY);
 		return -EBUSY;
+	}
 	supervisor->reload_wanted = router_succession_under_way(supervisor);
-	if (supervisor->reload_wanted)
-		return 0;
+	if (supervisor->reload_wanted) {
+		log_info("reload: follows when the former router has handed over");
+		return RELOAD_PUT_OFF;
+	}
 	readiness_reloading(supervisor);
 	result = reload_now(supervisor);
 	readiness_reloaded(supervisor, result);
+	control_reloaded(supervisor, result);
 	return result;
 }

@@ -4,8 +4,10 @@
 
 #include "supervisor/supervisor.h"
 
+#define RELOAD_PUT_OFF 1
+
 /* A bad file, or an address that cannot be opened, is logged and changes nothing. During a succession the reload is put off until
- * that is over. 0 (done or put off), or a negative errno. */
+ * that is over; control_reloaded() is told then. 0, RELOAD_PUT_OFF, or a negative errno. */
 int reload(struct supervisor *supervisor);
 
 #endif

@@ -71,6 +71,11 @@ void roll_pool(struct supervised_pool *pool)
 	for (size_t i = 0; i < pool->slots_count; i++) {
 		struct supervised_slot *slot = pool->slots[i];
 
+		/* What starts another one in its place is not limpet. */
+		if (slot->external && slot->process)
+			process_retire(slot->process);
+		if (slot->external)
+			continue;
 		roll_outdate(slot);
 		process_start_missing(slot);
 	}

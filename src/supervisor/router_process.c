@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "router/router.h"
 #include "supervisor/listeners.h"
+#include "supervisor/parked.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
@@ -288,7 +289,17 @@ static void on_handed_over(struct router_process *router)
 		return;
 	ev_timer_stop(supervisor->loop, &supervisor->former_timer);
 	supervisor->former = NULL;
+	parked_free(&router->parked); /* the successor has them, and parks them itself */
 	succession_over(supervisor);
+}
+
+/* What cannot be kept waits all the same, as long as the router lives. After the end of a succession it has none. */
+static void on_park(struct router_process *router, const struct link_message *message, int fd)
+{
+	struct supervisor *supervisor = router->supervisor;
+
+	if ((router == supervisor->router || router == supervisor->former) && parked_add(&router->parked, message, fd) == 0)
+		stats_add(supervisor->stats, COUNTER_parked, 1);
 }
 
 /* At the end of the link only the router's exit is waited for. */
@@ -302,6 +313,10 @@ static void read_link(struct router_process *router, unsigned most)
 			on_idle(router);
 		else if (message.type == LINK_HANDED_OVER)
 			on_handed_over(router);
+		else if (message.type == LINK_PARK)
+			on_park(router, &message, fd);
+		else if (message.type == LINK_UNPARK)
+			parked_remove(&router->parked, message.request);
 		else
 			on_worker_message(router->supervisor, &message, fd);
 		if (fd >= 0)
@@ -385,7 +400,12 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 	message.generation = process->generation;
 	message.protocol = process->protocol;
 	message.flavour = process->flavour;
-	message.drained = process->draining || process->leaving;
+	message.drained = (process->draining && !process->left) || process->leaving;
+	message.error = process->may_have_read;
+	if (type == LINK_WORKER_DRAIN && process->left) {
+		message.has_data = true;
+		strcpy(message.data, process->escort < 0 ? "limpet is stopping" : "");
+	}
 	strncpy(message.key, process->name, CHANNEL_KEY_MAX);
 	router_send(supervisor, &message, type == LINK_WORKER_UP ? process->channel : -1);
 }
@@ -423,8 +443,15 @@ static void replay_worker(struct supervisor *supervisor, const struct process *p
 		router_send(supervisor, &message, -1);
 	}
 	replay_kept(supervisor, process);
+	if (process->left)
+		router_tell_worker(supervisor, LINK_WORKER_DRAIN, process);
 	if (process->ready)
 		router_tell_worker(supervisor, LINK_READY_BEFORE, process);
+}
+
+static void replay_parked(void *owner, const struct link_message *message, int fd)
+{
+	send_to(owner, message, fd);
 }
 
 static void replay(struct supervisor *supervisor)
@@ -438,6 +465,8 @@ static void replay(struct supervisor *supervisor)
 			router_tell_listener(supervisor, listening);
 	TAILQ_FOREACH (process, &supervisor->processes, entry)
 		replay_worker(supervisor, process);
+	parked_each(supervisor->parked, replay_parked, supervisor->router);
+	parked_move(&supervisor->parked, &supervisor->router->parked);
 	link_message_init(&message, LINK_REPLAYED);
 	router_send(supervisor, &message, -1);
 	if (supervisor->state != SUPERVISOR_RUNNING) {
@@ -490,6 +519,7 @@ static void router_process_free(struct router_process *router)
 
 	ev_child_stop(supervisor->loop, &router->child);
 	drop_link(router);
+	parked_free(&router->parked);
 	if (supervisor->router == router)
 		supervisor->router = NULL;
 	if (supervisor->former == router)
@@ -533,6 +563,9 @@ static void on_router_exit(struct ev_loop *loop, ev_child *child, int revents)
 	if (!dismissed)
 		log_crash(router, child->rstatus);
 	former = former && router == supervisor->former; /* it has not said that it handed over */
+	/* A former one's may be with its successor already. */
+	if (present && !dismissed)
+		parked_move(&router->parked, &supervisor->parked);
 	router_process_free(router);
 	if (!supervisor->former)
 		ev_timer_stop(loop, &supervisor->former_timer);

@@ -31,6 +31,8 @@ static const char *const steps[] = {
     "cannot set its limits",
     "cannot set its environment",
     "cannot find liblimpet-accept.so, which protocol accept preloads (is limpet installed completely?)",
+    "cannot find liblimpet-accept-musl.so, which protocol accept preloads into programs of musl (build limpet where "
+    "musl-gcc is, Debian's musl-tools, or set \"accept\": \"seccomp\")",
     "cannot run its command",
 };
 
@@ -42,6 +44,7 @@ enum step {
 	STEP_LIMITS,
 	STEP_ENVIRONMENT,
 	STEP_PRELOAD,
+	STEP_PRELOAD_MUSL,
 	STEP_EXEC,
 };
 
@@ -101,6 +104,7 @@ static int set_environment(const struct spawn *spawn)
 	unsetenv("NODE_CHANNEL_SERIALIZATION_MODE");
 	unsetenv("NODE_UNIQUE_ID");
 	unsetenv("LIMPET_FD");
+	unsetenv("LIMPET_SOCKET");
 	unsetenv(ACCEPT_ENVIRONMENT);
 	/* Between the service manager and limpet. */
 	unsetenv("NOTIFY_SOCKET");
@@ -170,6 +174,7 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 {
 	const struct pool_config *pool = spawn->pool;
 	bool accepts = pool->protocol == PROTOCOL_ACCEPT;
+	enum program program = PROGRAM_UNKNOWN;
 	const struct passwd *user = NULL;
 	int result, channel;
 
@@ -192,8 +197,10 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 		fail(STEP_DIRECTORY, errno);
 	if (set_environment(spawn) < 0)
 		fail(STEP_ENVIRONMENT, ENOMEM);
-	if (accepts && (result = preload_set_environment(channel)) < 0)
-		fail(STEP_PRELOAD, result);
+	if (accepts)
+		program = program_look(pool->command[0]);
+	if (accepts && (result = preload_set_environment(channel, program)) < 0)
+		fail(program == PROGRAM_MUSL ? STEP_PRELOAD_MUSL : STEP_PRELOAD, result);
 	/* Behind setuid(), which clears it. The parent may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)

@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "supervisor/control.h"
+#include "supervisor/join.h"
+#include "supervisor/pool_settings.h"
 #include "supervisor/process.h"
 #include "supervisor/readiness.h"
 
@@ -46,6 +48,14 @@ static json_t *make_inherited(const struct supervisor *supervisor)
 	TAILQ_FOREACH (inherited, &supervisor->activation.sockets, entry)
 		json_array_append_new(list, json_pack("{s:i, s:s}", "fd", inherited->fd, "name", inherited->name));
 	return list;
+}
+
+static json_t *make_pool(const struct supervised_pool *pool)
+{
+	json_t *result = pool_settings_describe(pool->config);
+
+	json_object_set_new(result, "pool", json_string(pool->name));
+	return result;
 }
 
 static json_t *make_slot(const struct supervised_slot *slot)
@@ -101,6 +111,12 @@ static json_t *make_process(struct process *process)
 	    "kill_timeout", process->kill_timeout, "end_in", end_in, "drain_signal",
 	    process->drain_signal);
 
+	if (result && process->external) {
+		json_object_set_new(result, "external", json_true());
+		json_object_set_new(result, "escort", json_integer(process->escort));
+		json_object_set_new(result, "left", json_boolean(process->left));
+		json_object_set_new(result, "lost", json_boolean(process->lost));
+	}
 	if (result && (json_object_set_new(result, "servers", make_servers(process)) < 0 ||
 			  json_object_set_new(result, "kept", make_kept(process)) < 0)) {
 		json_decref(result);
@@ -121,26 +137,28 @@ static json_t *make_counters(const struct supervisor *supervisor)
 
 json_t *state_make(struct supervisor *supervisor)
 {
-	json_t *listenings = json_array(), *slots = json_array(), *processes = json_array(), *router = NULL;
+	json_t *listenings = json_array(), *pools = json_array(), *slots = json_array(), *processes = json_array(), *router = NULL;
 	struct listening *listening;
 	struct process *process;
 
 	TAILQ_FOREACH (listening, &supervisor->listenings, entry)
 		json_array_append_new(listenings, make_listening(listening));
-	for (size_t i = 0; i < supervisor->pools_count; i++)
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		json_array_append_new(pools, make_pool(supervisor->pools[i]));
 		for (size_t j = 0; j < supervisor->pools[i]->slots_count; j++)
 			json_array_append_new(slots, make_slot(supervisor->pools[i]->slots[j]));
+	}
 	TAILQ_FOREACH (process, &supervisor->processes, entry)
 		json_array_append_new(processes, make_process(process));
 	if (supervisor->router && supervisor->router->link)
 		router = json_pack("{s:i, s:i}", "pid", (int)supervisor->router->pid, "fd", link_fd(supervisor->router->link));
-	return json_pack("{s:i, s:i, s:{s:i}, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:b, s:i, s:o}", "version",
+	return json_pack("{s:i, s:i, s:{s:i}, s:o, s:f, s:b, s:I, s:I, s:o*, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:o, s:o}", "version",
 	    STATE_VERSION, "link", LINK_VERSION, "control", "fd", control_fd(supervisor), "seed", make_seed(supervisor),
 	    "started", supervisor->started, "was_ready",
 	    supervisor->was_ready, "next_worker", (json_int_t)supervisor->next_worker, "next_listening",
-	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "slots", slots,
+	    (json_int_t)supervisor->next_listening, "router", router, "listenings", listenings, "pools", pools, "slots", slots,
 	    "processes", processes, "inherited", make_inherited(supervisor), "told_ready", readiness_told(supervisor),
-	    "stats", supervisor->stats_fd, "counters", make_counters(supervisor));
+	    "stats", supervisor->stats_fd, "counters", make_counters(supervisor), "doors", join_doors(supervisor));
 }
 
 int state_write(const json_t *state)
@@ -183,14 +201,14 @@ json_t *state_read(int fd)
 	return state;
 }
 
-static void each_fd_in(const json_t *list, void (*callback)(int fd))
+static void each_fd_in(const json_t *list, const char *name, void (*callback)(int fd))
 {
 	const json_t *item, *fd;
 	size_t i;
 
 	json_array_foreach(list, i, item)
 	{
-		fd = json_object_get(item, "fd");
+		fd = json_object_get(item, name);
 		if (json_is_integer(fd) && json_integer_value(fd) >= 0)
 			callback((int)json_integer_value(fd));
 	}
@@ -202,11 +220,13 @@ void state_each_fd(const json_t *state, void (*callback)(int fd))
 	const json_t *processes = json_object_get(state, "processes"), *process;
 	size_t i;
 
-	each_fd_in(json_object_get(state, "listenings"), callback);
-	each_fd_in(processes, callback);
+	each_fd_in(json_object_get(state, "listenings"), "fd", callback);
+	each_fd_in(json_object_get(state, "doors"), "fd", callback);
+	each_fd_in(processes, "fd", callback);
+	each_fd_in(processes, "escort", callback);
 	json_array_foreach(processes, i, process)
-		each_fd_in(json_object_get(process, "kept"), callback);
-	each_fd_in(json_object_get(state, "inherited"), callback);
+		each_fd_in(json_object_get(process, "kept"), "fd", callback);
+	each_fd_in(json_object_get(state, "inherited"), "fd", callback);
 	if (json_is_integer(fd))
 		callback((int)json_integer_value(fd));
 	fd = json_object_get(json_object_get(state, "control"), "fd");

@@ -4,11 +4,12 @@
  *   {"version": 1, "link": LINK_VERSION, "control": {"fd": N}, "seed": "HEX", "started": SECONDS, "was_ready": BOOLEAN,
  *    "next_worker": N, "next_listening": N, "router": {"pid": N, "fd": N},
  *    "listenings": [{"id", "pool", "fd", "type", "bound_only", "configured", "asked", "address", "name", "key", "data", "given", "stored"}],
- *    "inherited": [{"fd", "name"}], "told_ready": BOOLEAN,
+ *    "inherited": [{"fd", "name"}], "doors": [{"fd"}], "told_ready": BOOLEAN,
+ *    "pools": [{"pool", "has_listeners": BOOLEAN, "settings": {NAME: DIGEST}}],
  *    "slots": [{"pool", "slot", "generation", "failures", "restarts", "handed_off", "acknowledged", "stats", "outdated"}],
  *    "processes": [{"id", "pool", "slot", "place": "process"|"incoming"|"retired", "generation", "pid", "fd", "protocol", "flavour",
  *                   "ready", "ready_since", "leaving", "draining", "last_signal", "drain_timeout", "kill_timeout", "end_in",
- *                   "drain_signal",
+ *                   "drain_signal", "external", "escort": N, "left", "lost",
  *                   "servers": [{"key", "listening", "accepts"}], "kept": [{"key", "number", "fd"}]}],
  *    "stats": FD, "counters": {NAME: N}}
  *
@@ -24,7 +25,7 @@
 
 #include "supervisor/supervisor.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 /* A new reference, or NULL: out of memory. */
 json_t *state_make(struct supervisor *supervisor);

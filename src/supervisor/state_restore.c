@@ -10,9 +10,13 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/keys.h"
+#include "supervisor/join.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pools.h"
+#include "supervisor/pool_settings.h"
 #include "supervisor/process.h"
+#include "supervisor/roll.h"
 #include "supervisor/router_process.h"
 #include "supervisor/state.h"
 
@@ -36,19 +40,35 @@ static double number(const json_t *object, const char *name)
 	return json_number_value(json_object_get(object, name));
 }
 
-/* The fd that a member names, made close-on-exec again; -1 if it is none, or no socket. */
-static int socket_of(const json_t *object)
+/* The fd of this name that was left open over execve(), made close-on-exec again: one that is so already is this limpet's own, or
+ * was named before. type: S_IFSOCK, S_IFREG. -1: there is none. */
+static int fd_of(const json_t *object, const char *name, mode_t type)
 {
-	const json_t *fd = json_object_get(object, "fd");
+	const json_t *fd = json_object_get(object, name);
 	struct stat status;
-	int value;
+	int value, flags;
 
 	if (!json_is_integer(fd) || json_integer_value(fd) < 3 || json_integer_value(fd) > INT32_MAX)
 		return -1;
 	value = (int)json_integer_value(fd);
-	if (fstat(value, &status) < 0 || !S_ISSOCK(status.st_mode) || fcntl(value, F_SETFD, FD_CLOEXEC) < 0)
+	flags = fcntl(value, F_GETFD);
+	if (flags < 0 || flags & FD_CLOEXEC || fstat(value, &status) < 0 || (status.st_mode & S_IFMT) != type ||
+	    fcntl(value, F_SETFD, FD_CLOEXEC) < 0)
 		return -1;
 	return value;
+}
+
+static int socket_of(const json_t *object, const char *name)
+{
+	return fd_of(object, name, S_IFSOCK);
+}
+
+/* A signal to any other would be to a stranger. One that has ended is a child until it is asked for. */
+static bool is_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static int restore_seed(struct supervisor *supervisor, const json_t *state)
@@ -70,16 +90,18 @@ static int restore_seed(struct supervisor *supervisor, const json_t *state)
 /* True: the very memory goes on, so that nothing has to be copied. */
 static bool attach_stats(struct supervisor *supervisor, const json_t *state)
 {
-	json_int_t fd = integer(state, "stats");
-	struct stats *stats = fd >= 3 && fd <= INT32_MAX ? stats_attach((int)fd) : NULL;
+	int fd = fd_of(state, "stats", S_IFREG);
+	struct stats *stats = fd < 0 ? NULL : stats_attach(fd);
 
-	if (!stats)
+	if (!stats) {
+		if (fd >= 0)
+			close(fd);
 		return false;
+	}
 	stats_free(supervisor->stats);
 	close(supervisor->stats_fd);
 	supervisor->stats = stats;
-	supervisor->stats_fd = (int)fd;
-	fcntl(supervisor->stats_fd, F_SETFD, FD_CLOEXEC);
+	supervisor->stats_fd = fd;
 	return true;
 }
 
@@ -166,7 +188,7 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 	{
 		const char *pool = string(item, "pool"), *asked = string(item, "asked"), *address = string(item, "address");
 		struct listening_past past = {.id = (uint32_t)integer(item, "id"),
-		    .fd = socket_of(item),
+		    .fd = socket_of(item, "fd"),
 		    .socket_type = (int)integer(item, "type"),
 		    .bound_only = boolean(item, "bound_only"),
 		    .configured = boolean(item, "configured"),
@@ -177,6 +199,9 @@ static int restore_listenings(struct supervisor *supervisor, const json_t *state
 		    .key = string(item, "key"),
 		    .data = string(item, "data")};
 
+		/* One that is lost is opened again. */
+		if (past.configured && past.fd < 0)
+			continue;
 		if (asked)
 			address_parse(&past.asked, asked, NULL);
 		if (address)
@@ -195,12 +220,16 @@ static int restore_kept(struct process *process, const json_t *item)
 	json_array_foreach(json_object_get(item, "kept"), i, kept)
 	{
 		const char *key = string(kept, "key");
-		int fd = socket_of(kept);
+		int fd = socket_of(kept, "fd");
 
-		if (!key || strlen(key) > CHANNEL_KEY_MAX || fd < 0)
+		bool good = key && strlen(key) <= CHANNEL_KEY_MAX && fd >= 0;
+
+		if (good)
+			process_keep(process, (uint64_t)integer(kept, "number"), key, fd);
+		if (fd >= 0)
+			close(fd);
+		if (!good)
 			return -EPROTO;
-		process_keep(process, (uint64_t)integer(kept, "number"), key, fd);
-		close(fd);
 	}
 	return 0;
 }
@@ -213,11 +242,31 @@ static void restore_inherited(struct supervisor *supervisor, const json_t *state
 	json_array_foreach(json_object_get(state, "inherited"), i, item)
 	{
 		const char *name = string(item, "name");
-		int fd = socket_of(item);
+		int fd = socket_of(item, "fd");
 
 		if (fd >= 0)
 			activation_add(&supervisor->activation, fd, name ? name : "unknown");
 	}
+}
+
+static void restore_doors(struct supervisor *supervisor, const json_t *state)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, "doors"), i, item)
+	{
+		int fd = socket_of(item, "fd");
+
+		if (fd >= 0)
+			join_adopt(supervisor, fd);
+	}
+}
+
+static bool is_known(enum protocol protocol, enum flavour flavour)
+{
+	return choice_name(protocol_choices, (int)protocol) &&
+	       (flavour == FLAVOUR_NONE || choice_name(flavour_choices, (int)flavour));
 }
 
 static int restore_process(struct supervisor *supervisor, const json_t *item)
@@ -231,7 +280,11 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	    .id = (uint32_t)integer(item, "id"),
 	    .generation = (uint32_t)integer(item, "generation"),
 	    .pid = (pid_t)integer(item, "pid"),
-	    .channel = socket_of(item),
+	    .channel = socket_of(item, "fd"),
+	    .external = boolean(item, "external"),
+	    .escort = socket_of(item, "escort"),
+	    .left = boolean(item, "left"),
+	    .lost = boolean(item, "lost"),
 	    .protocol = (enum protocol)integer(item, "protocol"),
 	    .flavour = (enum flavour)integer(item, "flavour"),
 	    .ready = boolean(item, "ready"),
@@ -247,8 +300,21 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	struct process *process;
 	size_t i;
 
-	if (!pool || !slot || past.pid <= 0 || past.channel < 0)
+	if (!pool || !slot || past.pid <= 0 || past.channel < 0 || !is_known(past.protocol, past.flavour)) {
+		if (past.channel >= 0)
+			close(past.channel);
+		if (past.escort >= 0)
+			close(past.escort);
 		return -EPROTO;
+	}
+	if (!past.external && !is_child(past.pid)) {
+		log_warning("pool %s: worker %s: pid %d is no child of limpet's any more: it is left alone", pool, slot,
+		    (int)past.pid);
+		close(past.channel);
+		if (past.escort >= 0)
+			close(past.escort);
+		return 0;
+	}
 	process = process_adopt(supervisor, &past);
 	if (!process)
 		return -ENOMEM;
@@ -280,16 +346,62 @@ static int restore_processes(struct supervisor *supervisor, const json_t *state)
 	return 0;
 }
 
+static bool speaks_otherwise(const struct process *process, const struct pool_config *config)
+{
+	return process && (process->protocol != config->protocol || process->flavour != config->flavour);
+}
+
+/* Workers that a reload would have replaced are to be replaced. */
+static void outdate_slots(struct supervised_pool *pool, const json_t *past)
+{
+	bool all = past && pool_settings_outdate_described(past, pool->config);
+	bool bereft = boolean(past, "has_listeners") && !pool->config->has_listeners;
+
+	for (size_t i = 0; i < pool->slots_count; i++) {
+		struct supervised_slot *slot = pool->slots[i];
+
+		if (slot->external) {
+			if (bereft && slot->process)
+				process_retire(slot->process);
+			continue;
+		}
+		if (all || speaks_otherwise(slot->process, pool->config) || speaks_otherwise(slot->incoming, pool->config))
+			roll_outdate(slot);
+	}
+}
+
+static void outdate_pools(struct supervisor *supervisor, const json_t *state)
+{
+	for (size_t i = 0; i < supervisor->pools_count; i++) {
+		struct supervised_pool *pool = supervisor->pools[i];
+		const json_t *item, *past = NULL;
+		size_t j;
+
+		json_array_foreach(json_object_get(state, "pools"), j, item)
+		{
+			const char *name = string(item, "pool");
+
+			if (name && strcmp(name, pool->name) == 0)
+				past = item;
+		}
+		outdate_slots(pool, past);
+	}
+}
+
 /* The old router hands over to the one that is started next, if both speak the same language; else it ends, and what it had not
  * handed off is lost. */
 static int restore_router(struct supervisor *supervisor, const json_t *state)
 {
 	const json_t *router = json_object_get(state, "router");
 	pid_t pid = (pid_t)integer(router, "pid");
-	int fd = socket_of(router);
+	int fd = socket_of(router, "fd");
 
-	if (pid <= 0 || fd < 0)
+	if (fd < 0)
 		return 0;
+	if (!is_child(pid)) {
+		close(fd);
+		return 0;
+	}
 	if (integer(state, "link") != LINK_VERSION) {
 		log_warning("the former router is of a version that cannot hand over: connections whose request head is not "
 			    "complete are lost");
@@ -310,7 +422,7 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 	supervisor->was_ready = boolean(state, "was_ready");
 	supervisor->next_worker = (uint32_t)integer(state, "next_worker");
 	supervisor->next_listening = (uint32_t)integer(state, "next_listening");
-	supervisor->former_control = socket_of(json_object_get(state, "control"));
+	supervisor->former_control = socket_of(json_object_get(state, "control"), "fd");
 	restore_counters(supervisor, state);
 	result = restore_seed(supervisor, state);
 	if (!result)
@@ -318,6 +430,9 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 	if (!result)
 		result = restore_listenings(supervisor, state);
 	restore_inherited(supervisor, state);
+	restore_doors(supervisor, state);
+	if (!result)
+		join_prepare(supervisor, supervisor->config); /* without it clients are served all the same */
 	if (!result)
 		result = listeners_prepare(supervisor, supervisor->config);
 	if (!result) {
@@ -325,7 +440,9 @@ int state_restore(struct supervisor *supervisor, const json_t *state)
 		result = restore_processes(supervisor, state);
 	}
 	if (!result) {
+		outdate_pools(supervisor, state);
 		listeners_commit(supervisor, supervisor->config);
+		join_commit(supervisor, supervisor->config);
 		result = restore_router(supervisor, state);
 	}
 	if (result < 0)

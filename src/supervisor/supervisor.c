@@ -12,7 +12,9 @@
 #include "base/log.h"
 #include "supervisor/control.h"
 #include "supervisor/file_limit.h"
+#include "supervisor/join.h"
 #include "supervisor/listeners.h"
+#include "supervisor/parked.h"
 #include "supervisor/pools.h"
 #include "supervisor/reload.h"
 #include "supervisor/process.h"
@@ -86,6 +88,7 @@ void supervisor_drain(struct supervisor *supervisor)
 	ev_timer_start(supervisor->loop, &supervisor->idle_timer);
 	/* The router has its own copies, and empties their backlogs. */
 	listeners_close_all(supervisor);
+	join_close_all(supervisor);
 	supervisor_check_end(supervisor);
 }
 
@@ -105,6 +108,7 @@ void supervisor_stop_now(struct supervisor *supervisor)
 	ev_timer_stop(supervisor->loop, &supervisor->idle_timer);
 	router_end(supervisor);
 	listeners_close_all(supervisor);
+	join_close_all(supervisor);
 	TAILQ_FOREACH (process, &supervisor->processes, entry)
 		process_end(process, STOP_NOW_GRACE);
 	supervisor_check_end(supervisor);
@@ -210,9 +214,13 @@ static int begin(struct supervisor *supervisor)
 	if (!result)
 		result = listeners_prepare(supervisor, supervisor->config);
 	if (!result)
-		result = pools_apply(supervisor, supervisor->config);
+		result = join_prepare(supervisor, supervisor->config);
 	if (!result)
+		result = pools_apply(supervisor, supervisor->config);
+	if (!result) {
 		listeners_commit(supervisor, supervisor->config);
+		join_commit(supervisor, supervisor->config);
+	}
 	return result;
 }
 
@@ -237,6 +245,7 @@ static int supervisor_init(struct supervisor *supervisor, struct config *config)
 	supervisor->config = config;
 	TAILQ_INIT(&supervisor->processes);
 	TAILQ_INIT(&supervisor->listenings);
+	TAILQ_INIT(&supervisor->doors);
 	activation_init(&supervisor->activation, &supervisor->notify);
 	supervisor->loop = ev_default_loop(EVFLAG_NOENV);
 	supervisor->stats = stats_new(&supervisor->stats_fd);
@@ -291,8 +300,11 @@ static void supervisor_deinit(struct supervisor *supervisor)
 	readiness_close(supervisor);
 	/* There are some left only if the start failed; the next one may have them. */
 	listeners_leave_all(supervisor);
+	join_close_all(supervisor);
+	process_forget_all(supervisor);
 	activation_deinit(&supervisor->activation);
 	pools_free(supervisor);
+	parked_free(&supervisor->parked);
 	stats_free(supervisor->stats);
 	if (supervisor->stats_fd >= 0)
 		close(supervisor->stats_fd);

@@ -1,5 +1,5 @@
 /* The supervisor: opens listeners, starts and restarts workers and the router, answers the control socket, handles signals.
- * Parses no byte of any client, and none of any worker.
+ * Parses no byte of any client, and of workers only the hello with which an external one, of a user who may, asks to join.
  *
  * This header is the inside of src/supervisor: the structs that its files share. main() calls supervisor_run().
  */
@@ -56,6 +56,7 @@ struct supervised_slot {
 	char *name;
 	struct slot_stats *stats;
 	struct process *process;  /* NULL: none */
+	bool external;            /* for workers that limpet does not start */
 	struct process *incoming; /* will take over when it is ready; NULL: none */
 	uint32_t generation;
 	unsigned failures;        /* in a row */
@@ -84,6 +85,7 @@ struct router_process {
 	double started;
 	bool dismissed; /* its end is wanted */
 	bool outdated;  /* has a former configuration, because its successor could not be started */
+	struct parked *parked; /* its connections that wait */
 };
 
 struct supervisor {
@@ -99,10 +101,12 @@ struct supervisor {
 	size_t pools_count;
 	TAILQ_HEAD(process_list, process) processes;
 	TAILQ_HEAD(, listening) listenings;
+	TAILQ_HEAD(, door) doors; /* where external workers join: join.h */
 	uint32_t next_worker;
 	uint32_t next_listening;
 	struct router_process *router; /* NULL: none */
 	struct router_process *former; /* hands its connections over to the router; NULL: none */
+	struct parked *parked;         /* of a router that has crashed, for the next one */
 	ev_timer router_timer;         /* before a crashed router is started again */
 	ev_timer former_timer;         /* the longest that a succession may take */
 	unsigned router_failures;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/file_limit.h"
 #include "supervisor/router_process.h"
@@ -20,6 +21,11 @@
 
 /* Long enough for the loop to turn, short enough that nobody waits. */
 #define LAST_TURN_SECONDS 0.001
+
+/* What the router has not been told yet this process alone knows. A router that does not listen for so long is ended: the new binary
+ * tells the next one everything. */
+#define FLUSH_SECONDS 5.0
+#define FLUSH_INTERVAL 0.01
 
 #define OUTPUT_MAX 4096
 
@@ -33,7 +39,9 @@ static struct {
 	char output[OUTPUT_MAX];
 	size_t length;
 	bool under_way; /* asked, or about to be executed */
-	bool consented; /* waits for the end of a succession */
+	bool consented; /* waits for the end of a succession, and for the router */
+	double flushing_since; /* 0: not waiting for the router */
+	ev_timer flush_timer;
 	ev_timer last_turn;
 } check;
 
@@ -107,6 +115,39 @@ static void execute(struct supervisor *supervisor, const json_t *state, int fd)
 	log_error("upgrade: nothing was changed: cannot execute %s: %s", program, strerror(error));
 }
 
+/* Messages for the router that the kernel has not taken yet. */
+static bool router_is_behind(struct supervisor *supervisor)
+{
+	struct router_process *router = supervisor->router;
+
+	return router && router->link && link_flush(router->link) == 0 && link_wants_write(router->link);
+}
+
+/* The link's own watcher sends what it can; this only looks. */
+static void on_flush_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct supervisor *supervisor = timer->data;
+
+	if (clock_now() - check.flushing_since >= FLUSH_SECONDS && router_is_behind(supervisor)) {
+		log_error("upgrade: the router (pid %d) does not read its messages: it is killed", (int)supervisor->router->pid);
+		kill(supervisor->router->pid, SIGKILL);
+		check.flushing_since = clock_now(); /* it is replaced, and that one is waited for */
+	}
+	upgrade_go_on(supervisor);
+}
+
+static void wait_for_router(struct supervisor *supervisor)
+{
+	if (!check.flushing_since) {
+		log_info("upgrade: waits until the router has read what it was told");
+		check.flushing_since = clock_now();
+	}
+	ev_timer_stop(supervisor->loop, &check.flush_timer);
+	ev_timer_init(&check.flush_timer, on_flush_timer, FLUSH_INTERVAL, 0.);
+	check.flush_timer.data = supervisor;
+	ev_timer_start(supervisor->loop, &check.flush_timer);
+}
+
 static void on_last_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct supervisor *supervisor = timer->data;
@@ -114,8 +155,9 @@ static void on_last_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 	int fd;
 
 	/* Something may have come in this very turn. A reload: the end of its succession goes on here again. */
-	if (router_succession_under_way(supervisor)) {
+	if (router_succession_under_way(supervisor) || router_is_behind(supervisor)) {
 		hold_signals(SIG_UNBLOCK);
+		upgrade_go_on(supervisor);
 		return;
 	}
 	check.consented = false;
@@ -142,6 +184,11 @@ void upgrade_go_on(struct supervisor *supervisor)
 	if (!check.consented || router_succession_under_way(supervisor) || supervisor->state != SUPERVISOR_RUNNING ||
 	    ev_is_active(&check.last_turn))
 		return;
+	if (router_is_behind(supervisor)) {
+		wait_for_router(supervisor);
+		return;
+	}
+	check.flushing_since = 0;
 	/* A signal that libev has caught but not told yet would be forgotten: from now on they wait for the new binary, and those
 	 * caught before are told in a turn of the loop before this timer's. */
 	hold_signals(SIG_BLOCK);

@@ -8,12 +8,26 @@ def body_for(peer):
 
 
 def wsgi(environ, start_response):
+    socket = environ.get("wsgi.websocket")  # gevent-websocket
+    while socket:
+        if socket.receive() is None:
+            return []
+        socket.send(body_for(environ.get("REMOTE_ADDR")).decode())
     body = body_for(environ.get("REMOTE_ADDR"))
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 
 
+async def talk(scope, receive, send):
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": body_for(scope["client"][0]).decode()})
+
+
 async def asgi(scope, receive, send):
+    if scope["type"] == "websocket":
+        await talk(scope, receive, send)
     if scope["type"] != "http":
         return
     body = body_for(scope["client"][0])

@@ -3,15 +3,6 @@ import os
 
 import pytest
 
-from harness.scene import Scene
-
-
-@pytest.fixture
-def scene(limpet, tmp_path):
-    """scene(workers=2, ...): a limpet with scripted workers."""
-    os.chmod(tmp_path, 0o777)
-    return lambda **options: Scene(limpet, tmp_path, **options)
-
 
 @pytest.fixture
 def sanitized():

@@ -1,9 +1,11 @@
 """A slot's worker is down: what its clients get, by on_down."""
+import os
 import signal
 
 import pytest
 
 from harness.scene import SCRIPTED
+from harness.wait import wait_until
 
 
 def take_down(play, slot):
@@ -52,6 +54,22 @@ def test_hold_then_fail_over(play):
     allow()
     play.worker("0")
     assert play.get(source)["slot"] == "0"
+    play.account()
+
+
+def test_a_death_that_the_router_has_not_heard_of_yet(scene):
+    """It finds a connection first, and then that the worker cannot be sent to."""
+    play = scene(workers=3, protocol="limpet", on_down="hold", hold="60s")
+    source = play.source("1")
+    router = play.router()
+    for _ in range(5):
+        worker = play.worker("1")
+        os.kill(router, signal.SIGSTOP)
+        asked = play.ask(source)
+        worker.signal(signal.SIGKILL)
+        wait_until(lambda: worker.state() in (None, "Z"), "it is dead")
+        os.kill(router, signal.SIGCONT)
+        assert asked.answer()["slot"] == "1"
     play.account()
 
 

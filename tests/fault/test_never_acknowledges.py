@@ -75,3 +75,46 @@ def test_dies_in_the_end(scene):
     for one in sent:
         assert one.answer()["slot"] == "1"
     play.account()
+
+
+def test_a_queue_has_an_end_in_time(scene):
+    """Also behind a worker that is not stuck."""
+    play = scene(workers=1, window=1, queue_timeout="300ms", stuck_timeout="1m")
+    before = play.files()
+    home = play.worker("0")
+    home.acknowledge(how="never")
+    sent = play.ask()
+    play.wait_slot("0", unacknowledged=1)
+    late = [play.ask() for _ in range(5)]
+    assert [one.status() for one in late] == [503] * 5
+    assert play.counter("queue_timeout") == 5
+    waits = play.ask()
+    play.wait_slot("0", waiting=1)
+    home.acknowledge(how="at once")
+    sent.answer()
+    waits.answer()
+    assert play.counter("queue_timeout") == 5
+    play.account(unserved=[one.number for one in late])
+    play.wait_files(before)
+
+
+def test_a_client_behind_a_proxy_takes_no_more_than_its_share_of_the_queue(scene):
+    play = scene(workers=1, window=1, listener={"trusted_proxies": ["127.0.0.1"], "max_waiting_per_client": 3})
+    before = play.files()
+
+    def ask(client):
+        return play.ask(headers={"X-Forwarded-For": client})
+    home = play.worker("0")
+    home.acknowledge(how="never")
+    asked = [ask("203.0.113.9") for _ in range(4)]  # one is handed off
+    play.wait_slot("0", unacknowledged=1, waiting=3)
+    over = ask("203.0.113.9")
+    assert over.status() == 429
+    asked += [ask("203.0.113.10"), play.ask()]
+    play.wait_slot("0", unacknowledged=1, waiting=5)
+    assert play.counter("client_limit") == 1
+    home.acknowledge(how="at once")
+    for one in asked:
+        one.answer()
+    play.account(unserved=[over.number])
+    play.wait_files(before)

@@ -3,9 +3,11 @@ import contextlib
 import os
 import resource
 import signal
+import subprocess
 
 import pytest
 
+from harness import paths
 from harness.wait import wait_until
 
 
@@ -90,6 +92,28 @@ def test_a_bad_file_changes_nothing(scene):
     play.front.wait_for("windwo")
     play.front.wait_for("nothing was changed")
     assert play.router() == router
+    play.get()
+    play.account()
+
+
+def test_who_asks_during_a_succession_learns_how_it_went(scene):
+    """The reload is put off, and so is the answer."""
+    play = scene(workers=1)
+    for key, status, said in (("windwo", 2, "nothing was changed"), ("window", 0, "reloaded")):
+        old, begin = play.router(), play.front.mark_log()
+        os.kill(old, signal.SIGSTOP)
+        assert play.control("reload") == {"done": "reloaded"}
+        play.config["pools"]["app"] = {**play.config["pools"]["app"], key: 3}
+        play.front.write_config(play.config)
+        with subprocess.Popen([paths.limpetctl(), "-S", play.front.control, "reload"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True) as asking:
+            play.front.wait_for("reload: follows when", after=begin)
+            assert play.status()["router_pid"] != old and asking.poll() is None
+            os.kill(old, signal.SIGCONT)
+            assert said in asking.communicate(timeout=20)[0]
+            assert asking.returncode == status
+        play.config["pools"]["app"].pop("windwo", None)
+        play.front.write_config(play.config)
     play.get()
     play.account()
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from harness.scene import SCRIPTED
 from harness.wait import wait_until
 
 
@@ -134,18 +135,85 @@ def test_a_router_that_cannot_be_started_is_tried_again(scene):
     play.wait_files(before)
 
 
-@pytest.mark.xfail(strict=True, reason="only the router has the sockets of those that wait")
-def test_those_that_wait_for_a_busy_worker_wait_on(scene):
-    """Their heads are read; the new router goes on with them."""
-    play = scene(workers=1, window=4, sticky=[{"cookie": "sid"}])
+@pytest.mark.parametrize("sticky", ["ip", [{"cookie": "sid"}]])
+def test_those_that_wait_for_a_busy_worker_wait_on(scene, sticky):
+    """Their heads are read; the new router goes on with them. And the one after it."""
+    play = scene(workers=1, window=4, sticky=sticky)
+    before = play.files()
     home = play.worker("0")
     home.acknowledge(how="never")
     sent = [play.ask() for _ in range(4)]
     play.wait_slot("0", unacknowledged=4)
     queued = [play.ask() for _ in range(4)]
-    play.wait_slot("0", unacknowledged=4, waiting=4)
-    kill_router(play)
+    play.wait_counter("parked", 4)
+    for _ in range(3):
+        kill_router(play)
+        # The worker's window is the new router's: it has been handed nothing by this one.
+        wait_until(lambda: home.report()["kept"] > len(sent), "the new router hands off what waited", 10)
+        home.acknowledge(how="at once")
+        for one in [*sent, *queued]:
+            one.answer()
+        home.acknowledge(how="never")
+        sent = [play.ask() for _ in range(4)]
+        play.wait_slot("0", unacknowledged=4)
+        parked = play.counter("parked")
+        queued = [play.ask() for _ in range(4)]
+        play.wait_counter("parked", parked + 4)
     home.acknowledge(how="at once")
     for one in [*sent, *queued]:
         one.answer()
     play.account()
+    play.wait_files(before)
+
+
+def test_while_those_that_waited_are_handed_off(scene):
+    """At any moment of it: at most the one of that very instant is lost, none is served twice."""
+    play = scene(workers=1, window=4)
+    before = play.files()
+    home = play.worker("0")
+    gone = []
+    for number in range(10):
+        home.signal(signal.SIGSTOP)
+        parked = play.counter("parked")
+        asked = [play.ask() for _ in range(40)]
+        play.wait_counter("parked", parked + 36)
+        home.signal(signal.SIGCONT)
+        for one in asked[:4 * number]:
+            one.answer()
+        kill_router(play)
+        failed = []
+        for one in asked[4 * number:]:
+            try:
+                one.answer()
+            except OSError:
+                failed.append(one.number)
+        assert len(failed) <= 1, failed
+        gone += failed
+    play.account(perhaps=gone)
+    play.wait_files(before)
+
+
+def test_those_that_wait_for_a_slot_wait_on(scene):
+    """One router after the other is killed while nothing can become of them."""
+    # "exec" keeps the pid that limpet knows.
+    script = 'test "$LIMPET_SLOT" = 0 && test -e "$FAULT_DIR/blocked" && exit 3; exec "$@"'
+    play = scene(workers=2, command=["/bin/sh", "-c", script, "sh", *SCRIPTED], protocol="limpet", hold="60s")
+    before = play.files()
+    source = play.source("0")
+    home = play.worker("0")
+    home.signal(signal.SIGSTOP)
+    asked = [play.ask(source) for _ in range(20)]
+    play.wait_slot("0", unacknowledged=20)
+    blocked = play.directory / "blocked"
+    blocked.touch()
+    home.signal(signal.SIGKILL)
+    play.wait_counter("parked", 20)
+    for _ in range(3):
+        kill_router(play)
+        play.wait_slot("0", waiting=20)
+    assert play.counter("parked") == 20
+    blocked.unlink()
+    for one in asked:
+        assert one.answer()["slot"] == "0"
+    play.account()
+    play.wait_files(before)

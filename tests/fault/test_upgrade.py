@@ -4,6 +4,10 @@ import os
 import signal
 import socket
 
+import pytest
+
+from harness.http import get
+from harness.limpet import parse_address
 from harness.scene import Told
 from harness.wait import wait_until
 
@@ -147,3 +151,34 @@ def test_reloads_meanwhile_do_not_cancel_it(scene):
         assert load.open == 5
     play.account(load)
     assert "nothing was changed" not in play.front.text()
+
+
+def fill_link(front, log):
+    """Stops the router and tells it more than the kernel keeps for it; returns its pid."""
+    router = front.router()
+    os.kill(router, signal.SIGSTOP)
+    for _ in range(700):
+        log.unlink()
+        front.send_signal(signal.SIGUSR1)
+        wait_until(log.exists, "the log opened again")
+    return router
+
+
+@pytest.mark.parametrize("listens_again", [True, False])
+def test_what_the_router_has_not_read_yet_is_not_lost(limpet, app, tmp_path, listens_again):
+    """The old binary alone knows it: it waits for the router, or ends it."""
+    log = tmp_path / "log"
+    front = limpet(config={"log": {"file": str(log)}, "listeners": {"web": {"address": "127.0.0.1:0"}},
+                           "pools": {"app": {"command": app("http-ws.js"), "workers": 1}}})
+    wait_until(lambda: front.control.exists() and front.status()["pools"]["app"]["slots"][0]["state"] == "ready", "ready", 30)
+    address = parse_address(front.status()["listeners"][0]["address"])
+    router = fill_link(front, log)
+    front.send_signal(signal.SIGUSR2)
+    wait_until(lambda: "upgrade: waits until the router has read" in log.read_text(), "it waits")
+    assert "takes over" not in log.read_text()
+    if listens_again:
+        os.kill(router, signal.SIGCONT)
+    wait_until(lambda: " takes over" in log.read_text(), "the upgrade", 20)
+    assert ("does not read its messages: it is killed" in log.read_text()) != listens_again
+    wait_until(lambda: front.pids("limpet-router") not in ([], [router]), "another router", 20)
+    assert get(address).status == 200

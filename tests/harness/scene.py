@@ -99,8 +99,10 @@ class Scene:
                               "environment": self.environment, "drain_timeout": "2s", "kill_timeout": "1s", **pool}}}
         if command and "protocol" not in pool:
             del self.config["pools"]["app"]["protocol"]
+        if not workers:
+            del self.config["pools"]["app"]["command"]
         self.front = limpet(config=self.config)
-        if wait:
+        if wait and workers:
             self.front.wait_ready(workers)
 
     # limpet.

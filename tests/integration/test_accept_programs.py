@@ -1,146 +1,96 @@
-"""Protocol accept with servers that are in use: each is started as its manual says, without a word about limpet.
-
-Those whose programs are not installed are skipped; config/packages brings some of them."""
-import importlib.util
-import json
+"""Protocol accept with servers that are in use: the rows of harness/servers.py."""
+import contextlib
 import os
-import shutil
 import signal
 
 import pytest
 
-from harness import paths
+from harness import servers
 from harness.http import Connection, get
 from harness.wait import wait_until
-from integration.test_accept_shim import PYTHON, free_port
+from integration.test_accept_shim import free_port, slots_of
 
-FRAMEWORKS = [PYTHON, paths.APPS / "plain_frameworks.py"]
-# Its workers may miss a SIGTERM that comes while they start, and are killed after this time.
-GUNICORN = [PYTHON, "-m", "gunicorn", "--graceful-timeout", "2", "-b", "127.0.0.1:{port}"]
-
-NGINX = """
-daemon off; worker_processes 2; pid {directory}/nginx-{port}.pid; error_log stderr;
-events {{ }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
-  uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
-  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{{"pid": $pid, "slot": null, "peer": "$remote_addr"}}'; }} }}
-}}
-"""
-
-LIGHTTPD = """
-server.document-root = "{directory}"
-server.bind = "127.0.0.1"
-server.port = {port}
-index-file.names = ("answer.json")
-"""
-
-PHP = """<?php echo json_encode(["pid" => getmypid(), "slot" => getenv("LIMPET_SLOT"), "peer" => $_SERVER["REMOTE_ADDR"]]);"""
-
-RACK = """
-require "json"
-run lambda { |env| [200, {"content-type" => "application/json"},
-  [JSON.dump({pid: Process.pid, slot: ENV["LIMPET_SLOT"], peer: env["REMOTE_ADDR"]})]] }
-"""
-
-WEBRICK = """
-require "webrick"
-require "json"
-server = WEBrick::HTTPServer.new(Port: ARGV[0].to_i, BindAddress: "127.0.0.1", AccessLog: [])
-server.mount_proc("/") { |request, response|
-  response.body = JSON.dump({pid: Process.pid, slot: ENV["LIMPET_SLOT"], peer: request.remote_ip}) }
-server.start
-"""
+WORKERS = 4
+VISITORS = range(30)
+ROWS = [server for server in servers.SERVERS if server.quick or servers.ALL]
 
 
-def write(name, content):
-    def make(directory, port):
-        text = content.format(directory=directory, port=port) if "{port}" in content else content
-        (directory / name).write_text(text, encoding="utf-8")
-    return make
-
-
-# name: (what must be there, command, what must be written before, says who answers)
-PROGRAMS = {
-    "http.server": ([], [*FRAMEWORKS, "http.server", "{port}"], None),
-    "aiohttp": (["aiohttp"], [*FRAMEWORKS, "aiohttp", "{port}"], None),
-    "tornado": (["tornado"], [*FRAMEWORKS, "tornado", "{port}"], None),
-    "tornado, forked": (["tornado"], [*FRAMEWORKS, "tornado-fork", "{port}"], None),
-    "gunicorn": (["gunicorn"], [*GUNICORN, "wsgi_app:wsgi"], None),
-    "gunicorn, gthread": (["gunicorn"], [*GUNICORN, "-k", "gthread", "-w", "2", "wsgi_app:wsgi"], None),
-    "uvicorn": (["uvicorn"], [PYTHON, "-m", "uvicorn", "--port", "{port}", "wsgi_app:asgi"], None),
-    "uvicorn, uvloop": (["uvicorn", "uvloop"], [PYTHON, "-m", "uvicorn", "--loop", "uvloop", "--port", "{port}",
-                                                "wsgi_app:asgi"], None),
-    "uvicorn --workers": (["uvicorn"], [PYTHON, "-m", "uvicorn", "--workers", "2", "--port", "{port}", "wsgi_app:asgi"],
-                          None),
-    "waitress": (["waitress"], [PYTHON, "-m", "waitress", "--listen", "127.0.0.1:{port}", "wsgi_app:wsgi"], None),
-    "node": (["/node"], ["env", "node", paths.APPS / "plain-node.js", "{port}"], None),
-    "node, cluster": (["/node"], ["env", "node", paths.APPS / "plain-node.js", "{port}", "cluster"], None),
-    "nginx": (["/nginx"], ["nginx", "-p", "{directory}", "-c", "{directory}/nginx.conf"], write("nginx.conf", NGINX)),
-    "lighttpd": (["/lighttpd"], ["lighttpd", "-D", "-f", "{directory}/lighttpd.conf"],
-                 write("lighttpd.conf", LIGHTTPD)),
-    "busybox httpd": (["/busybox"], ["busybox", "httpd", "-f", "-p", "127.0.0.1:{port}", "-h", "{directory}"], None),
-    "php -S": (["/php"], ["php", "-S", "127.0.0.1:{port}", "{directory}/index.php"], write("index.php", PHP)),
-    "puma": (["/puma"], ["puma", "-q", "-b", "tcp://127.0.0.1:{port}", "{directory}/config.ru"],
-             write("config.ru", RACK)),
-    "puma, cluster": (["/puma"], ["puma", "-q", "-w", "2", "-b", "tcp://127.0.0.1:{port}", "{directory}/config.ru"],
-                      write("config.ru", RACK)),
-    "webrick": (["/ruby"], ["ruby", "{directory}/server.rb", "{port}"], write("server.rb", WEBRICK)),
-}
-
-STATIC = {"lighttpd", "busybox httpd"}
-
-
-def is_there(needed):
-    if needed.startswith("/"):
-        return shutil.which(needed[1:], path=os.environ["PATH"] + ":/usr/sbin")
-    return importlib.util.find_spec(needed)
-
-
-def start(limpet, name, directory, **options):
-    needs, command, prepare = PROGRAMS[name]
-    for needed in needs:
-        if not is_there(needed):
-            pytest.skip(f"{needed} is not installed")
+def start(limpet, server, directory, **options):
+    if server.missing():
+        pytest.skip(f"{server.missing()} is not installed")
     port = free_port()
-    (directory / "answer.json").write_text('{"pid": 0, "slot": null, "peer": null}', encoding="utf-8")
-    (directory / "index.html").write_text('{"pid": 0, "slot": null, "peer": null}', encoding="utf-8")
-    if prepare:
-        prepare(directory, port)
-    command = [str(word).format(port=port, directory=directory) for word in command]
-    front = limpet(command, sticky="cookie:sid", cwd=directory,
-                   env={"PYTHONPATH": str(paths.APPS), "PATH": os.environ["PATH"] + ":/usr/sbin"}, **options)
+    for name in ("answer.json", "index.html"):
+        (directory / name).write_text('{"pid": 0, "slot": null, "peer": null}', encoding="utf-8")
+    command = server.prepare(directory, port)
+    # What is served may run as somebody else.
+    with contextlib.suppress(OSError):
+        os.chmod(directory, 0o755)
+    front = limpet(command, sticky="ip" if server.fastcgi else "cookie:sid", cwd=directory,
+                   env={"PYTHONPATH": str(servers.paths.APPS), "PATH": servers.PATH, **server.environment}, **options)
     return front, ("127.0.0.1", port)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_connections_reach_the_worker_that_they_are_pinned_to(limpet, name, tmp_path):
-    front, address = start(limpet, name, tmp_path, workers=2)
-    front.wait_ready(2)
+def homes_of(server, address):
+    """{visitor: slot}, each asked twice."""
     homes = {}
-    for number in [*range(20), *range(20)]:
-        seen = get(address, cookie=f"sid=visitor-{number}", source="127.0.0.7").json()
-        assert seen["peer"] in ("127.0.0.7", None)
+    for number in [*VISITORS, *VISITORS]:
+        seen = server.ask(address, number)
+        peer = f"127.0.7.{number + 1}" if server.fastcgi else "127.0.0.7"
+        assert seen["peer"] in (peer, None)
         assert homes.setdefault(number, seen["slot"]) == seen["slot"], f"visitor {number} moved"
-    slots = next(iter(json.loads(front.ctl("-j", "status"))["pools"].values()))["slots"]
-    assert all(slot["handed_off"] == slot["acknowledged"] > 0 for slot in slots), slots
-    assert sum(slot["handed_off"] for slot in slots) == 40
-    if name not in STATIC and name != "nginx":
-        assert set(homes.values()) == {"0", "1"}
+    return homes
 
-    # One dies, and its clients come back to its slot.
+
+def all_acknowledged(front):
+    slots = slots_of(front)
+    return all(slot["handed_off"] == slot["acknowledged"] > 0 for slot in slots) and slots
+
+
+def talk(server, address, homes):
+    """A WebSocket for a visitor of every slot, open: [(connection, slot)]."""
+    held = []
+    for slot in sorted(set(homes.values())):
+        number = next(number for number, home in homes.items() if home == slot)
+        connection = Connection(address)
+        assert connection.upgrade(server.websocket, cookie=f"sid=visitor-{number}").status == 101
+        assert connection.say("who?")["slot"] == slot
+        held.append((connection, slot))
+    return held
+
+
+@pytest.mark.parametrize("server", ROWS, ids=lambda server: server.name)
+def test_a_server(limpet, server, tmp_path, servers_tried):
+    front, address = start(limpet, server, tmp_path, workers=WORKERS)
+    front.wait_ready(WORKERS, seconds=60)
+    servers_tried[server.name] = False
+    homes = homes_of(server, address)
+    slots = wait_until(lambda: all_acknowledged(front), "all acknowledged")
+    assert sum(slot["handed_off"] for slot in slots) == 2 * len(VISITORS)
+    if server.says:
+        assert set(homes.values()) == {str(slot) for slot in range(WORKERS)}
+    held = talk(server, address, homes) if server.websocket else []
+
+    # One dies, and its clients come back to its slot; the others' WebSockets do not notice.
     pid = next(slot["pid"] for slot in slots if slot["slot"] == "0")
-    os.kill(pid, signal.SIGKILL)
-    front.wait_replaced("0", pid)
-    for number in range(20):
-        seen = get(address, cookie=f"sid=visitor-{number}").json()
-        assert seen["slot"] == homes[number]
+    (os.killpg if server.outlives else os.kill)(pid, signal.SIGKILL)
+    front.wait_replaced("0", pid, seconds=60)
+    assert homes_of(server, address) == homes
+    for connection, slot in held:
+        if slot != "0":
+            assert connection.say("still there?")["slot"] == slot
+        connection.close()
+
+    # Drained: each ends by itself when it is told.
+    front.send_signal(signal.SIGTERM)
+    assert front.wait(30) == 0
+    for sign in ("past limpet", "did not end in time"):
+        assert sign not in front.text()
+    servers_tried[server.name] = True
 
 
-@pytest.mark.parametrize("name", ["gunicorn, gthread", "uvicorn", "puma"])
+@pytest.mark.parametrize("name", ["gunicorn, gthread", "uvicorn, asyncio", "puma"])
 def test_sigterm_finishes_what_is_under_way(limpet, name, tmp_path):
-    front, address = start(limpet, name, tmp_path, workers=1)
+    front, address = start(limpet, servers.BY_NAME[name], tmp_path, workers=1)
     front.wait_ready(1)
     with Connection(address) as connection:
         assert connection.get("/").status == 200
@@ -148,9 +98,9 @@ def test_sigterm_finishes_what_is_under_way(limpet, name, tmp_path):
         assert front.wait() == 0
 
 
-@pytest.mark.parametrize("name", ["uvicorn", "nginx"])
+@pytest.mark.parametrize("name", ["uvicorn, asyncio", "nginx"])
 def test_a_rolling_restart_under_requests(limpet, name, tmp_path):
-    front, address = start(limpet, name, tmp_path, workers=2)
+    front, address = start(limpet, servers.BY_NAME[name], tmp_path, workers=2)
     before = front.wait_ready(2)
     front.ctl("restart")
     answered = 0
@@ -159,3 +109,18 @@ def test_a_rolling_restart_under_requests(limpet, name, tmp_path):
         answered += 1
     wait_until(lambda: len({ready.pid for ready in front.ready()}) == 4, "two new workers")
     assert answered
+
+
+@pytest.mark.parametrize("name", ["gunicorn, sync", "gunicorn, gthread"])
+def test_gunicorn_reloads_its_application_itself(limpet, name, tmp_path):
+    server = servers.BY_NAME[name]
+    front, address = start(limpet, server, tmp_path, workers=2)
+    masters = front.wait_ready(2)
+    before = {server.ask(address, number)["pid"] for number in VISITORS}
+    for pid in masters.values():
+        os.kill(pid, signal.SIGHUP)
+
+    def renewed():
+        return not before & {server.ask(address, number)["pid"] for number in VISITORS}
+    wait_until(renewed, "new processes serve")
+    assert front.wait_ready(2) == masters

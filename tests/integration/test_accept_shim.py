@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from harness import paths, sticky
+from harness import paths, proxy_protocol, sticky
 from harness.http import Connection, get, request
 from harness.wait import wait_until
 
@@ -30,6 +31,21 @@ def free_port():
 def slots_of(front):
     import json
     return next(iter(json.loads(front.ctl("-j", "status"))["pools"].values()))["slots"]
+
+
+def holders(front, address):
+    """Which of its processes have the socket that listens there."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{address[1]:04X}") and row[3] == "0A"}
+    found = set()
+    for pid in front.pids():
+        with contextlib.suppress(OSError):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{number}") in sockets:
+                        found.add(pid)
+    return found
 
 
 def freeze(pid):
@@ -139,6 +155,7 @@ def test_processes_that_share_a_listening_socket(limpet, options):
     assert len({answer["pid"] for answer in seen}) > 2
     for connection in held:
         connection.close()
+    assert holders(front, front.address) == {front.process.pid, front.router()}, "who else holds it keeps it open when limpet is gone"
 
 
 def test_a_worker_without_a_free_file_refuses_whole_connections(limpet):
@@ -347,3 +364,77 @@ while True:
         with connection:
             assert peer == ("127.0.0.1", source) and connection.recv(5) == b"hello"
         front.wait_for(f"connected from {source}")
+
+
+def test_options_are_answered_as_alone(limpet):
+    """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
+    program = paths.APPS / "socket-options.py"
+    alone = subprocess.run([PYTHON, program, str(free_port())], capture_output=True, text=True, check=True, timeout=30).stdout
+    front = limpet([PYTHON, program, free_port(), "stay"], workers=1)
+    front.wait_ready(1)
+    front.wait_for("options: end")
+    seen = [line for line in front.text().splitlines() if line.startswith("options: ")]
+    assert seen == alone.splitlines()
+
+
+@pytest.fixture(scope="module")
+def c_server(tmp_path_factory):
+    program = tmp_path_factory.mktemp("programs") / "c-server"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, paths.APPS / "c-server.c"], check=True)
+    return program
+
+
+@pytest.mark.parametrize("options", [{}, {"RAW": "1"}, {"CLOSES": "marked"}, {"CLOSES": "closed"}, {"CLOSES": "range"}],
+                         ids=str)
+def test_a_program_that_goes_its_own_ways(limpet, c_server, options):
+    """Calls through syscall(), and programs that close before exec() what they do not know."""
+    front = limpet([c_server, free_port()], workers=2, env=options)
+    front.wait_ready(2)
+    seen = {get(front.address, source=f"127.0.0.{number + 1}").body.split()[1] for number in range(20)}
+    assert seen == {b"0", b"1"}
+    assert "past limpet" not in front.text()
+
+
+PROXIED = {"proxy_protocol": True, "trusted_proxies": ["127.0.0.0/8"], "sticky": "ip"}
+
+
+@pytest.mark.parametrize("bound,header,client", [
+    ("127.0.0.1", proxy_protocol.v1("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    ("127.0.0.1", proxy_protocol.v2("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    ("[::1]", proxy_protocol.v1("203.0.113.9", source_port=51123), "203.0.113.9:51123"),
+    # An IPv4 socket has no such address: the proxy's is the best that there is.
+    ("127.0.0.1", proxy_protocol.v2("2001:db8::7", source_port=51123), None),
+    ("127.0.0.1", proxy_protocol.v2_raw(proxy_protocol.LOCAL, proxy_protocol.UNSPEC, b""), None),
+])
+def test_the_client_behind_a_proxy_is_the_peer(limpet, bound, header, client):
+    front = limpet(config={"listeners": {"web": {**PROXIED, "address": "127.0.0.1:0"}}, "pools": {
+        "web": {"command": [*map(str, PLAIN), f"{bound}:7"], "workers": 2}}})
+    front.wait_ready(2)
+    for _ in range(3):
+        with Connection(front.address) as connection:
+            name = "%s:%d" % connection.socket.getsockname()
+            connection.send(header + request("/"))
+            seen = connection.response().json()
+        assert seen["peer"] == seen["peername"] == (client or name)
+
+
+def test_the_client_behind_a_proxy_on_a_socket_of_both_families(limpet):
+    port = free_port()
+    front = limpet(config={"listeners": {"web": PROXIED}, "pools": {
+        "web": {"command": [*map(str, PLAIN), f"[::]:{port}"], "workers": 1}}})
+    front.wait_ready(1)
+    for client, seen in [("203.0.113.9", "[::ffff:203.0.113.9]:51123"), ("2001:db8::7", "[2001:db8::7]:51123")]:
+        with Connection(("127.0.0.1", port)) as connection:
+            connection.send(proxy_protocol.v2(client, source_port=51123) + request("/"))
+            answer = connection.response().json()
+            assert answer["peer"] == answer["peername"] == seen
+
+
+def test_a_program_that_is_to_see_the_proxy(limpet):
+    front = limpet(config={"listeners": {"web": {**PROXIED, "address": "127.0.0.1:0", "client_address": "ignore"}}, "pools": {
+        "web": {"command": [*map(str, PLAIN), "127.0.0.1:7"], "workers": 1}}})
+    front.wait_ready(1)
+    with Connection(front.address) as connection:
+        connection.send(proxy_protocol.v1("203.0.113.9") + request("/"))
+        seen = connection.response().json()
+        assert seen["peer"] == seen["peername"] == "%s:%d" % connection.socket.getsockname()

@@ -1,6 +1,8 @@
 """Who may use the control socket, and what it does with requests that are none."""
+import grp
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -94,6 +96,40 @@ def test_for_a_group(front):
     front.control.chmod(0o666)
     assert ask_as(front.control, 65534) is False
     assert ask_as(front.control, 65534, [5, group]) is True
+
+
+@needs_root
+def test_for_a_group_of_the_configuration(front):
+    front = front(control_mode="0660", control_group="daemon")
+    daemon = grp.getgrnam("daemon").gr_gid
+    assert front.control.stat().st_gid == daemon
+    open_way(front.control)
+    assert ask_as(front.control, 65534, [daemon]) is True
+    assert ask_as(front.control, 65534, [daemon + 1]) == "PermissionError"
+    # The next binary's configuration counts.
+    config = json.loads(front.config_file.read_text())
+    front.write_config({**config, "control_group": "games"})
+    front.send_signal(signal.SIGUSR2)
+    games = grp.getgrnam("games").gr_gid
+    wait_until(lambda: front.control.stat().st_gid == games, "another group")
+    assert wait_until(lambda: ask_as(front.control, 65534, [games]) is True, "an answer")
+    assert ask_as(front.control, 65534, [daemon]) == "PermissionError"
+
+
+def test_a_group_that_cannot_be_given_ends_the_start(limpet, tmp_path):
+    """Not a socket that nobody can use."""
+    if os.geteuid() == 0:
+        launcher = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        for parent in [tmp_path, *tmp_path.parents]:
+            if parent.stat().st_mode & 0o011 != 0o011:
+                parent.chmod(parent.stat().st_mode | 0o011)
+        tmp_path.chmod(0o777)
+    else:
+        launcher = []
+    front = limpet(config={"control_mode": "0660", "control_group": "root", "listeners": {"web": {"address": "127.0.0.1:0"}},
+                           "pools": {"p": {"command": ["/bin/sleep", "1000"], "protocol": "limpet"}}}, launcher=launcher)
+    assert front.wait() == 2
+    assert "control socket" in front.text() and "Operation not permitted" in front.text()
 
 
 @needs_root

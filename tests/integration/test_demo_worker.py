@@ -3,10 +3,10 @@ import json
 import os
 import signal
 import socket
-import subprocess
 
 import pytest
 
+import harness.front
 from harness import paths
 from harness.http import Connection, frame, request
 from harness.wait import wait_until
@@ -14,50 +14,9 @@ from harness.wait import wait_until
 pytestmark = pytest.mark.skipif(not paths.demo_worker().exists(), reason="built without the demo")
 
 
-class Front:
+class Front(harness.front.Front):
     def __init__(self, slot="2"):
-        self.channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel.settimeout(10)
-        environment = {**os.environ, "LIMPET_FD": str(far.fileno()), "LIMPET_POOL": "demo", "LIMPET_SLOT": slot,
-                       "LIMPET_GENERATION": "3"}
-        self.worker = subprocess.Popen([paths.demo_worker()], pass_fds=[far.fileno()], env=environment,
-                                       stderr=subprocess.PIPE)
-        far.close()
-        self.next_id = 0
-        self.closed = 0
-
-    def read(self):
-        """The next message but `closed`, which is counted."""
-        while True:
-            data = self.channel.recv(65536)
-            assert data, "the worker closed the channel"
-            message = json.loads(data)
-            if message["type"] != "closed":
-                return message
-            self.closed += message["count"]
-
-    def wait_closed(self, count):
-        while self.closed < count:
-            message = json.loads(self.channel.recv(65536))
-            assert message["type"] == "closed", message
-            self.closed += message["count"]
-        assert self.closed == count
-
-    def send(self, message, fd=None):
-        data = message if isinstance(message, bytes) else json.dumps(message).encode()
-        socket.send_fds(self.channel, [data], [] if fd is None else [fd])
-
-    def connect(self, key="cookie"):
-        """Passes one end of a TCP connection, and returns the other when the worker has acknowledged."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            near = socket.create_connection(server.getsockname())
-            far, address = server.accept()
-        self.next_id += 1
-        self.send({"type": "connection", "id": self.next_id, "listener": "web", "key": key,
-                   "client": f"{address[0]}:{address[1]}", "unknown": [1]}, far.fileno())
-        far.close()
-        assert self.read() == {"type": "ack", "id": self.next_id}
-        return Connection(near)
+        super().__init__([paths.demo_worker()], slot)
 
 
 @pytest.fixture
@@ -66,10 +25,7 @@ def front():
     assert front.read() == {"type": "hello", "version": 1, "pool": "demo", "slot": "2"}
     assert front.read() == {"type": "ready"}
     yield front
-    if front.worker.poll() is None:
-        front.worker.terminate()
-    _, stderr = front.worker.communicate(timeout=10)
-    assert b"Sanitizer" not in stderr, stderr.decode()
+    stderr = front.end()
     assert front.worker.returncode == 0, stderr
 
 

@@ -2,6 +2,7 @@
 
 CHECKS has an entry for each command; a command without one, or an entry without a command, is a failure.
 """
+import functools
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import subprocess
 
 import pytest
 
-from harness import documents, paths
+from harness import documents, liblimpet, paths
 from harness.http import Connection, get, request
 from harness.wait import wait_until
 
@@ -34,7 +35,10 @@ def place(tmp_path):
     assert server.count("listen(3000)") == 1
     (tmp_path / "server.js").write_text(server.replace("listen(3000)", 'listen(0, "127.0.0.1")'), encoding="utf-8")
     (tmp_path / "worker.js").write_text(STICKY_WORKER, encoding="utf-8")
-    (tmp_path / "worker.py").write_text(documents.literal("limpet-worker.7", "import json"), encoding="utf-8")
+    for name, beginning in (("worker.py", "import json"), ("worker.rb", 'require "json"'), ("worker.go", "package main"),
+                            ("worker.c", "#include <errno.h>")):
+        (tmp_path / name).write_text(documents.literal("limpet-worker.7", beginning), encoding="utf-8")
+    (tmp_path / "loop.c").write_text(documents.literal("liblimpet.3", "#include <limpet.h>"), encoding="utf-8")
     (tmp_path / "limpet.json").write_text(documents.fences(documents.README, "json")[0], encoding="utf-8")
     return tmp_path
 
@@ -99,6 +103,39 @@ def check_program(limpet, place, command):
         assert get(front.address, cookie=f"sid={number}").status == 200
     slots = json.loads(front.ctl("-j", "status"))["pools"]["default"]["slots"]
     assert sum(slot["acknowledged"] for slot in slots) == 30 and all(slot["acknowledged"] for slot in slots)
+
+
+BUILDS = {"./worker": "cc -o worker worker.c $(pkg-config --cflags --libs limpet)",
+          "./loop": "cc -o loop loop.c $(pkg-config --cflags --libs limpet)", "./go-worker": "go build -o go-worker worker.go"}
+
+
+def check_builds(_, place, command):
+    assert command in BUILDS.values()
+    program = shlex.split(command)[0]
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    liblimpet.run(command, place)
+
+
+def check_serves_built(limpet, place, command):
+    """A worker that is compiled, or interpreted by what may not be here."""
+    program = command.split(" -- ")[1]
+    if program in BUILDS:
+        check_builds(limpet, place, BUILDS[program])
+    elif not shutil.which(program.split()[0]):
+        pytest.skip(f"{program.split()[0]} is not installed")
+    if program == "./loop":
+        return check_greets(limpet, place, command)
+    check_serves(functools.partial(limpet, env=liblimpet.environment()), place, command)
+
+
+def check_greets(limpet, place, command):
+    front, _ = start(functools.partial(limpet, env=liblimpet.environment()), place, command)
+    front.wait_ready(1)
+    with Connection(front.address) as client:
+        name, port = client.socket.getsockname()
+        assert client.read_all() == f"hello {name}:{port}\n".encode()
+    assert front.stop() == 0
 
 
 def check_curl(limpet, place, command):
@@ -213,7 +250,8 @@ def check_install(_, place, __):
     run("meson", "install", "-C", paths.build(), "--no-rebuild", env={**os.environ, "DESTDIR": str(root)})
     installed = {path.name for path in root.rglob("*") if path.is_file()}
     assert {"limpet", "limpetctl", "limpet.8", "limpetctl.8", "limpet.json.5", "limpet-worker.7", "limpet.schema.json",
-            "limpet.service", "minimal.json", "behind-proxy.json", "several-pools.json", "README.md"} <= installed
+            "limpet.service", "minimal.json", "behind-proxy.json", "several-pools.json", "README.md", "liblimpet.3", "limpet.h",
+            "limpet.pc", "liblimpet.a", "worker.c", "worker.go", "worker.py", "worker.rb"} <= installed
     unit = next(root.rglob("limpet.service")).read_text(encoding="utf-8")
     program = re.search(r"^ExecStart=(\S+) -c /etc/limpet/limpet.json$", unit, re.MULTILINE)[1]
     installed_program = root / program.lstrip("/")
@@ -238,6 +276,11 @@ def check_example(_, place, command):
     run(paths.limpet(), "-t", "-c", example, cwd=place)
 
 
+def check_ldconfig(*_):
+    """Where the library goes by default, this looks."""
+    assert str(liblimpet.installed("liblimpet.so.0")).startswith(str(liblimpet.root() / "root" / "usr" / "local" / "lib"))
+
+
 def check_manual(_, __, command):
     assert (paths.ROOT / shlex.split(command)[2]).exists()
 
@@ -257,6 +300,14 @@ CHECKS = {
     "limpet -l 8080 -s path:2 -p limpet -- python3 worker.py": check_serves,
     "limpet -l 8080 -p limpet -- python3 worker.py": check_serves,
     "limpet -n 2 -l 8080 -s cookie:sid -p limpet -- python3 worker.py": check_serves,
+    "limpet -n 2 -l 8080 -s cookie:sid -p limpet -- ruby worker.rb": check_serves_built,
+    "limpet -n 2 -l 8080 -s cookie:sid -p limpet -- ./go-worker": check_serves_built,
+    "limpet -n 2 -l 8080 -s cookie:sid -p limpet -- ./worker": check_serves_built,
+    "limpet -l 8080 -p limpet -- ./loop": check_serves_built,
+    "go build -o go-worker worker.go": check_builds,
+    "cc -o worker worker.c $(pkg-config --cflags --libs limpet)": check_builds,
+    "cc -o loop loop.c $(pkg-config --cflags --libs limpet)": check_builds,
+    "ldconfig": check_ldconfig,
     "limpet --control /tmp/limpet.sock -- node server.js": check_serves,
     "limpet -t -c limpet.json": check_runs,
     "limpet --print-schema": check_schema,
@@ -282,6 +333,7 @@ CHECKS = {
     "man -l man/limpet.json.5": check_manual,
     "man -l man/limpetctl.8": check_manual,
     "man -l man/limpet-worker.7": check_manual,
+    "man -l man/liblimpet.3": check_manual,
 }
 
 COMMANDS = sorted({command for _, command in documents.commands()})
@@ -416,7 +468,7 @@ def test_a_newcomer_finds_the_three_places():
     """Where a connection is accepted, where its worker is picked, where its socket is passed on."""
     front = [path for path in (paths.ROOT / "src").rglob("*.c") if "worker" not in path.relative_to(paths.ROOT / "src").parts]
     text = {path.name: path.read_text(encoding="utf-8") for path in front}
-    assert sorted(name for name, body in text.items() if "accept4(" in body) == ["control.c", "listener.c"]
+    assert sorted(name for name, body in text.items() if "accept4(" in body) == ["control.c", "join.c", "listener.c"]
     assert [name for name, body in text.items() if "SCM_RIGHTS" in body] == ["fd_passing.c"]
     assert sorted(name for name, body in text.items() if re.search(r"(?<![\w.>])pick\(", body)) == ["pick.c", "pool.c"]
 

@@ -97,9 +97,31 @@ def test_a_configuration_that_has_become_bad_changes_nothing(limpet, app, binary
     assert get(front.address).status == 200
 
 
+def test_workers_of_other_settings_are_replaced_as_by_a_reload(limpet, app):
+    config = {"listeners": {name: {"address": "127.0.0.1:0", "pool": name} for name in ("changed", "same")},
+              "pools": {name: {"command": app("http-ws.js"), "workers": 2} for name in ("changed", "same")}}
+    front = limpet(config=config)
+    front.wait_for(r"worker . \(pid \d+\) ready", count=4)
+    before = {(ready.pool, ready.slot): ready.pid for ready in front.ready()}
+    upgrade(front, "takes over")
+    config["pools"]["changed"]["environment"] = {"CHANGED": "1"}
+    front.write_config(config)
+    upgrade(front, "pool changed: all workers are of the new generation")
+    after = {(ready.pool, ready.slot): ready.pid for ready in front.ready()}
+    assert {pool for (pool, slot), pid in after.items() if pid != before[pool, slot]} == {"changed"}
+    assert not set(after[key] for key in after if key[0] == "changed") & set(before.values())
+    config["pools"]["same"]["protocol"] = "accept"
+    front.write_config(config)
+    upgrade(front, "pool same: all workers are of the new generation")
+    last = {(ready.pool, ready.slot): ready.pid for ready in front.ready()}
+    assert {pool for (pool, slot), pid in last.items() if pid != after[pool, slot]} == {"same"}
+    upgrade(front, "takes over")
+    assert all(pool["outdated"] == 0 for pool in front.status()["pools"].values())
+
+
 def test_the_version_of_the_state_is_asked_for(limpet):
     import subprocess
-    for version, status in (("1", 0), ("0", 1), ("99", 1), ("x", 1)):
+    for version, status in (("2", 0), ("1", 1), ("99", 1), ("x", 1)):
         done = subprocess.run([paths.limpet(), "--can-resume", version, "-t", "--", "node", "server.js"],
                               capture_output=True, text=True, check=False)
         assert (done.returncode == 0) == (status == 0), done

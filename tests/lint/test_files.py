@@ -37,10 +37,11 @@ def test_completion():
 
 
 def test_no_registry_is_named_in_the_lock_of_the_test_packages():
-    lock = json.loads((paths.APPS / "package-lock.json").read_text())
-    assert not [name for name, package in lock["packages"].items() if "resolved" in package]
-    pinned = json.loads((paths.APPS / "package.json").read_text())["dependencies"]
-    assert not [name for name, version in pinned.items() if version.rsplit("@", 1)[-1][0] in "^~*<>="]
+    for directory in paths.APPS, paths.APPS / "servers":
+        lock = json.loads((directory / "package-lock.json").read_text())
+        assert not [name for name, package in lock["packages"].items() if "resolved" in package]
+        pinned = json.loads((directory / "package.json").read_text())["dependencies"]
+        assert not [name for name, version in pinned.items() if version.rsplit("@", 1)[-1][0] in "^~*<>="]
 
 
 @pytest.mark.parametrize("script", sorted(paths.TESTS.glob("*/*.js")),

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from harness import paths
+from harness import paths, servers
 
 BEGIN = '.\\" The list of counters: a test compares it with src/stats/counters.h\n'
 END = '.\\" End of the list of counters\n'
@@ -57,6 +57,11 @@ def test_answers():
     assert len(expected) > 10 and sorted(listed) == expected
 
 
+def test_servers():
+    """Only those that were seen to pass are in the list: who adds one runs it."""
+    assert list(servers.lines_listed()) == [server.name for server in servers.SERVERS], "run `sh tests/run servers`, which writes the list"
+
+
 def options_of(usage):
     return set(re.findall(r"(?<![\w-])(--?[A-Za-z][\w-]*)", usage))
 
@@ -93,7 +98,7 @@ def test_flavours_and_protocols():
 
 def test_types_of_messages():
     """limpet-worker(7) has every message that the code reads or writes."""
-    native = source("channel/native.c")
+    native = source("channel/native.c") + source("supervisor/join.c")
     types = set(re.findall(r'strcmp\(type, "(\w+)"\)', native)) | set(re.findall(r'\{\\"type\\":\\"(\w+)\\"', native))
     assert {"connection", "hello", "ping"} <= types
     listed = set(re.findall(r"^\.It Cm (\w+)", page("limpet-worker.7"), re.MULTILINE))

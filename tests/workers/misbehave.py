@@ -36,7 +36,7 @@ def connections():
 
 
 GARBAGE = [b"x", b"{", b"[]", b"null", b'"ready"', b"{}", b'{"type":1}', b'{"type":"ack"}', b'{"type":"ack","id":-1}',
-           b'{"type":"ack","id":1e9}', b'{"type":"ack","id":99999999999999999999}', b'{"type":"ack","upto":2147483647}',
+           b'{"type":"ack","id":1e9}', b'{"type":"ack","id":99999999999999999999}', b'{"type":"ack","through":2147483647}',
            b'{"type":"refuse","id":0}', b'{"type":"closed","count":-5}', b'{"type":"closed","count":4294967295}',
            b'{"type":"pong","id":1}', b'{"type":"hello"}', b'{"type":"ready"}' * 2, b"[" * 4000, b'{"a":' * 1000,
            b'{"type":"ready\\u0000"}', b"\xff\xfe", b'{"type":"' + b"x" * 8000 + b'"}', b" " * 8192, b"x" * 60000]
@@ -79,7 +79,7 @@ elif how == "acknowledge and refuse":
         if message["type"] == "connection":
             for kind in ("ack", "refuse", "ack", "refuse"):
                 say(type=kind, id=message["id"])
-            say(type="ack", upto=message["id"])
+            say(type="ack", through=message["id"])
             say(type="ack", id=message["id"] + 1)
 elif how == "refuse and go":
     for message in connections():

@@ -7,6 +7,9 @@ twice, or not at all, can be counted afterwards.
 
 Environment: FAULT_DIR, where the journal is and its command socket, PID.sock; FAULT_START, a JSON object of settings to begin
 with: {"acknowledge": ..., "serve": ..., "ready": ...}.
+
+Without LIMPET_FD it is an external worker: it joins at LIMPET_SOCKET, in LIMPET_SLOT if that is set, and joins again whenever its
+channel ends.
 """
 import json
 import os
@@ -15,9 +18,11 @@ import selectors
 import signal
 import socket
 import threading
+import time
 
 DIRECTORY = os.environ["FAULT_DIR"]
-WHO = {"slot": os.environ["LIMPET_SLOT"], "generation": int(os.environ["LIMPET_GENERATION"]), "pid": os.getpid()}
+WHO = {"slot": os.environ.get("LIMPET_SLOT"), "generation": int(os.environ.get("LIMPET_GENERATION", "0")), "pid": os.getpid()}
+EXTERNAL = "LIMPET_FD" not in os.environ
 
 
 class Client:
@@ -29,7 +34,8 @@ class Client:
 
 class Worker:
     def __init__(self):
-        self.channel = socket.socket(fileno=int(os.environ["LIMPET_FD"]))
+        self.byes = []           # limpet's reasons
+        self.channel = self.join() if EXTERNAL else socket.socket(fileno=int(os.environ["LIMPET_FD"]))
         self.journal = os.open(os.path.join(DIRECTORY, "journal"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self.selector = selectors.DefaultSelector()
         self.commands = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -49,7 +55,41 @@ class Worker:
         self.ready = start.get("ready", True)
 
     def tell(self, **message):
-        self.channel.send(json.dumps(message).encode())
+        try:
+            self.channel.send(json.dumps(message).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            if not EXTERNAL:
+                raise
+
+    # An external worker's way in.
+
+    def join(self):
+        """A channel of which the front has said that it is welcome. Waits for the front if need be, but not for ever."""
+        path = os.environ["LIMPET_SOCKET"]
+        for attempt in range(600):
+            channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            try:
+                channel.connect("\0" + path[1:] if path.startswith("@") else path)
+                slot = {"slot": WHO["slot"]} if WHO["slot"] else {}
+                channel.send(json.dumps({"type": "hello", "version": 1, "pool": os.environ["LIMPET_POOL"], **slot}).encode())
+                answer = json.loads(channel.recv(8192) or "{}")
+            except (ConnectionError, FileNotFoundError):
+                answer = {}
+            if answer.get("type") == "welcome":
+                WHO.update(slot=answer["slot"], generation=answer["generation"])
+                return channel
+            if "reason" in answer:
+                self.byes.append(answer["reason"])
+            channel.close()
+            time.sleep(min(0.01 * 2 ** attempt, 0.1))
+        raise SystemExit(4)
+
+    def join_again(self):
+        self.selector.unregister(self.channel)
+        self.channel.close()
+        self.channel = self.join()
+        self.selector.register(self.channel, selectors.EVENT_READ, self.on_channel)
+        self.tell(type="ready")
 
     # The channel.
 
@@ -57,6 +97,14 @@ class Worker:
         try:
             data, fds, flags, _ = socket.recv_fds(self.channel, 65536, 4, socket.MSG_DONTWAIT)
         except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data and EXTERNAL:
+            if self.draining:
+                self.selector.unregister(self.channel)
+            else:
+                self.join_again()
             return
         if not data:
             os._exit(0)  # the front has gone for good
@@ -66,6 +114,8 @@ class Worker:
         elif message["type"] == "ping":
             if self.acknowledge != "never":
                 self.tell(type="pong", id=message["id"])
+        elif message["type"] == "bye":
+            self.byes.append(message["reason"])
         elif message["type"] == "drain":
             self.draining = True
             self.end_if_idle()
@@ -104,7 +154,7 @@ class Worker:
         if self.acknowledge == "twice":
             self.tell(type="ack", id=number)
             self.tell(type="refuse", id=number)
-            self.tell(type="ack", upto=number)
+            self.tell(type="ack", through=number)
         client = Client(connection)
         self.clients.add(client)
         self.selector.register(connection, selectors.EVENT_READ, lambda: self.on_client(client))
@@ -167,7 +217,7 @@ class Worker:
 
     def do_report(self):
         return {"got": self.got, "kept": len(self.kept), "fds_lost": self.fds_lost, "clients": len(self.clients),
-                "draining": self.draining}
+                "draining": self.draining, "byes": self.byes}
 
     def do_acknowledge(self, how):
         """"at once", "never" (and does not read: keeps it), "twice", "foreign" (what it never got), "refuse"."""
@@ -179,6 +229,25 @@ class Worker:
     def do_die(self, when, after=1):
         """At the `after`-th hand-off from now, "before" or "after" it is acknowledged; it is not read."""
         self.die = (when, after)
+        return True
+
+    def do_tell(self, message):
+        """Any message."""
+        self.tell(**message)
+        return True
+
+    def do_stop_reading(self):
+        self.selector.unregister(self.channel)
+        return True
+
+    def do_shut_down_sending(self):
+        """Says no more, but could still read."""
+        self.channel.shutdown(socket.SHUT_WR)
+        return True
+
+    def do_close_channel_only(self):
+        """After do_stop_reading."""
+        self.channel.close()
         return True
 
     def do_close_channel(self):
@@ -231,6 +300,10 @@ class Worker:
     def send_bad(self, what):
         if what == "pongs":
             self.tell(type="pong", id=1)
+        elif what == "pings":
+            self.tell(type="ping", id=1)
+        elif what == "stats":
+            self.tell(type="stats", values={f"value_{n}": n for n in range(16)})
         elif what == "unknown":
             self.tell(type="weather", forecast=["rain"] * 20)
         elif what == "garbage":
@@ -261,7 +334,8 @@ class Worker:
     def run(self):
         if self.fails:
             raise SystemExit(3)
-        self.tell(type="hello", version=1, pool=os.environ["LIMPET_POOL"], slot=WHO["slot"])
+        if not EXTERNAL:
+            self.tell(type="hello", version=1, pool=os.environ["LIMPET_POOL"], slot=WHO["slot"])
         if self.ready:
             self.tell(type="ready")
         while True:

@@ -55,9 +55,16 @@ static ssize_t receive(int fd, struct accept_message *message, int flags, int *r
 static void tell_peer(
     int fd, const struct accept_message *message, struct sockaddr *address, socklen_t *length)
 {
+	union accept_address client;
+	socklen_t client_length;
+
+	if (message->flags & ACCEPT_CLIENT_IS_PEER)
+		peer_note(fd, &message->address);
 	if (!address || !length)
 		return;
-	if (real()->getpeername(fd, address, length) < 0)
+	if ((message->flags & ACCEPT_CLIENT_IS_PEER) && peer_find(fd, &client, &client_length))
+		copy_address(&client, client_length, address, length);
+	else if (real()->getpeername(fd, address, length) < 0)
 		copy_address(&message->address, message->address_length, address, length);
 }
 

@@ -30,44 +30,64 @@ static bool is_of_tcp(int level)
 	return level == IPPROTO_TCP || level == IPPROTO_IP || level == IPPROTO_IPV6;
 }
 
+/* Answered in its place, also where a Unix socket has such an option. */
+static bool is_faked(int level, int name)
+{
+	if (level != SOL_SOCKET)
+		return is_of_tcp(level);
+	switch (name) {
+	case SO_TYPE:
+	case SO_DOMAIN:
+	case SO_PROTOCOL:
+	case SO_ACCEPTCONN:
+	case SO_REUSEADDR:
+	case SO_REUSEPORT:
+	case SO_KEEPALIVE:
+	case SO_LINGER:
+	case SO_RCVBUF:
+	case SO_SNDBUF:
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *length, int *result)
 {
-	bool ours =
-	    is_of_tcp(level) || (level == SOL_SOCKET && (name == SO_TYPE || name == SO_DOMAIN ||
-	                                                    name == SO_PROTOCOL || name == SO_ACCEPTCONN));
 	struct swapped info;
-	int own;
+	int own, made = -1;
 
-	if (!ours || !value || !length || !swapped_is(fd, &info))
+	if (!is_faked(level, name) || !value || !length || !swapped_is(fd, &info))
 		return false;
-	own = kept_own(fd);
 	*result = 0;
-	if (own >= 0 && name != SO_ACCEPTCONN)
-		*result = real()->getsockopt(own, level, name, value, length);
-	else if (level == SOL_SOCKET)
-		put(name == SO_TYPE       ? SOCK_STREAM
-		    : name == SO_DOMAIN   ? info.address.sa.sa_family
-		    : name == SO_PROTOCOL ? IPPROTO_TCP
-		                          : swapped_listens(fd),
-		    value, length);
-	else if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
-		put(info.ipv6_only, value, length);
-	else
-		memset(value, 0, *length);
+	if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {
+		put(swapped_listens(fd), value, length);
+		return true;
+	}
+	own = kept_own(fd);
+	if (own < 0) {
+		if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY) {
+			put(info.ipv6_only, value, length);
+			return true;
+		}
+		own = made = shadow_new(info.address.sa.sa_family);
+	}
+	*result = real()->getsockopt(own, level, name, value, length);
+	if (made >= 0)
+		real()->close(made);
 	return true;
 }
 
-/* Until it listens the program's own socket is there. Afterwards it is the front's: what is set then is lost.
- */
 bool faked_setsockopt(int fd, int level, int name, const void *value, socklen_t length, int *result)
 {
 	int own;
 
-	if (level != SOL_SOCKET && !is_of_tcp(level))
-		return false;
-	if (!swapped_known(fd))
+	if ((level != SOL_SOCKET && !is_of_tcp(level)) || !swapped_known(fd))
 		return false;
 	own = kept_own(fd);
 	*result = own >= 0 ? real()->setsockopt(own, level, name, value, length) : 0;
-	return own >= 0 || level != SOL_SOCKET;
+	/* accept() itself is to end in this time. */
+	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
+		*result = real()->setsockopt(fd, level, name, value, length);
+	return true;
 }

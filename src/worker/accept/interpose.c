@@ -1,8 +1,9 @@
 /* The functions of the C library that stand before the real ones: each asks whether it concerns us, and else
- * does what it always did. The only file with symbols that a program sees. */
+ * does what it always did. Only this file and interpose_calls.c have symbols that a program sees. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "worker/accept/shim.h"
@@ -77,9 +78,15 @@ EXPORTED int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORTED int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
-	socklen_t room = length ? *length : 0;
+	socklen_t room = length ? *length : 0, client_length;
 	int result = real()->getpeername(fd, address, length);
+	union accept_address client;
 
+	if (result == 0 && address && peer_find(fd, &client, &client_length)) {
+		*length = room;
+		copy_address(&client, client_length, address, length);
+		return 0;
+	}
 	if (result == 0 && address && room >= sizeof(address->sa_family) && address->sa_family == AF_UNIX &&
 	    swapped_is(fd, NULL)) {
 		errno = ENOTCONN;
@@ -116,7 +123,16 @@ EXPORTED int close(int fd)
 	if (control_is(fd) && control_fd() >= 0)
 		return 0;
 	swapped_forget(fd);
+	peer_forget(fd);
 	return real()->close(fd);
+}
+
+/* musl has none of its own. */
+static int real_close_range(unsigned first, unsigned last, int flags)
+{
+	if (real()->close_range)
+		return real()->close_range(first, last, flags);
+	return (int)real()->syscall(SYS_close_range, first, last, flags);
 }
 
 /* All but the control socket. */
@@ -126,9 +142,9 @@ static int close_around(unsigned first, unsigned last, int flags)
 	int result = 0;
 
 	if (first < control)
-		result = real()->close_range(first, control - 1, flags);
+		result = real_close_range(first, control - 1, flags);
 	if (result == 0 && control < last)
-		result = real()->close_range(control + 1, last, flags);
+		result = real_close_range(control + 1, last, flags);
 	return result;
 }
 
@@ -142,7 +158,7 @@ static bool holds_control(unsigned first, unsigned last)
 EXPORTED int close_range(unsigned first, unsigned last, int flags)
 {
 	return holds_control(first, last) ? close_around(first, last, flags)
-	                                  : real()->close_range(first, last, flags);
+	                                  : real_close_range(first, last, flags);
 }
 
 EXPORTED void closefrom(int first)
@@ -151,8 +167,10 @@ EXPORTED void closefrom(int first)
 
 	if (holds_control(from, UINT_MAX))
 		close_around(from, UINT_MAX, 0);
-	else
+	else if (real()->closefrom)
 		real()->closefrom(first);
+	else
+		real_close_range(from, UINT_MAX, 0);
 }
 
 EXPORTED int dup2(int from, int to)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -100,12 +101,43 @@ int kept_own(int near)
 	return i < 0 ? -1 : atomic_load(&entries[i].own);
 }
 
-void kept_drop_own(int near)
+static void put_shadow(int i, int own)
 {
-	int i = find(near), own = i < 0 ? -1 : atomic_exchange(&entries[i].own, -1);
+	int shadow = shadow_of(own);
+
+	if (shadow >= 0)
+		shadow = lift(shadow);
+	if (atomic_compare_exchange_strong(&entries[i].own, &own, shadow))
+		real()->close(own);
+	else if (shadow >= 0) /* another thread was here */
+		real()->close(shadow);
+}
+
+void kept_give_own(int near)
+{
+	int i = find(near), own = i < 0 ? -1 : atomic_load(&entries[i].own);
 
 	if (own >= 0)
-		real()->close(own);
+		put_shadow(i, own);
+}
+
+/* Whoever listens may be the child: a copy that the parent kept would hold the address open when the front has closed it. */
+static void before_fork(void)
+{
+	for (int i = 0; i < ENTRIES; i++) {
+		union accept_address address = {.sa.sa_family = AF_UNSPEC};
+		socklen_t length = sizeof(address);
+		int own = atomic_load(&entries[i].own);
+
+		if (atomic_load(&entries[i].inode) > 1 && own >= 0 &&
+		    real()->getsockname(own, &address.sa, &length) == 0 && address.in.sin_port != 0)
+			put_shadow(i, own);
+	}
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(before_fork, NULL, NULL);
 }
 
 void kept_drop(int near)

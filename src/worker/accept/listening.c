@@ -195,7 +195,7 @@ static int listen_at_front(int fd, int backlog)
 	if (result < 0)
 		return result;
 	swapped_set_listens(fd);
-	kept_drop_own(fd);
+	kept_give_own(fd);
 	return say(fd, &done, -1);
 }
 
@@ -264,7 +264,7 @@ bool listening_connect(int fd, const struct sockaddr *address, socklen_t length,
 {
 	int own, copy, error;
 
-	if (!swapped_known(fd))
+	if (!swapped_known(fd) || swapped_listens(fd))
 		return false;
 	own = kept_own(fd);
 	if (own < 0)

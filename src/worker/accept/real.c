@@ -26,6 +26,9 @@ static void look_up(void)
 	LOOK_UP(close_range);
 	LOOK_UP(closefrom);
 	LOOK_UP(dup2);
+	LOOK_UP(fcntl);
+	LOOK_UP(fcntl64);
+	LOOK_UP(syscall);
 	LOOK_UP(dup3);
 }
 

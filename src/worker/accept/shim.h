@@ -36,6 +36,9 @@ struct real {
 	void (*closefrom)(int);
 	int (*dup2)(int, int);
 	int (*dup3)(int, int, int);
+	long (*syscall)(long, ...);
+	int (*fcntl)(int, int, ...);
+	int (*fcntl64)(int, int, ...); /* NULL where there is but one */
 };
 
 /* Looked up once. */
@@ -82,14 +85,23 @@ void swapped_set_listens(int fd);
 /* Both fds are consumed. Without room they are closed, which loses little. */
 void kept_add(int near, int own, int far);
 
-/* The program's own socket behind a swapped one; -1: none (any more). Borrowed. */
+/* The program's own socket behind a swapped one, or once that listens its shadow; -1: none, as in a program that was
+ * executed since. Borrowed. */
 int kept_own(int near);
 
-/* Closes the program's own socket: it is the front's now. */
-void kept_drop_own(int near);
+/* Closes the program's own socket, which is the front's now. Its shadow takes its place. */
+void kept_give_own(int near);
 
 /* Forgets all of it: the socket is swapped back. */
 void kept_drop(int near);
+
+/* ---- shadow.c: stands in for a listening socket that is the front's now ---- */
+
+/* A TCP socket with the same options. The caller's; -1: there is none to be had. Leaves errno as it is. */
+int shadow_of(int own);
+
+/* One whose options nobody has changed. */
+int shadow_new(int family);
 
 /* ---- registered.c: the epoll sets that hold a socket ---- */
 
@@ -119,6 +131,15 @@ bool listening_connect(int fd, const struct sockaddr *address, socklen_t length,
 
 /* accept4() of a swapped socket. */
 int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+/* ---- peers.c: clients behind a proxy ---- */
+
+/* The connection is this client's. Leaves errno as it is. */
+void peer_note(int fd, const union accept_address *address);
+
+/* False: the kernel knows best. */
+bool peer_find(int fd, union accept_address *address, socklen_t *length);
+void peer_forget(int fd);
 
 /* ---- faked.c: what a swapped socket answers in place of the TCP socket ---- */
 

@@ -93,6 +93,13 @@ static void told_alive(void *owner)
 	tell(owner, "alive");
 }
 
+static void told_stats(void *owner, const struct channel_stat *stats, size_t count)
+{
+	tell(owner, "stats %zu", count);
+	for (size_t i = 0; i < count; i++)
+		tell(owner, "%s=%g", stats[i].name, stats[i].value);
+}
+
 static void told_failed(void *owner, int error, const char *reason)
 {
 	tell(owner, "failed %s (%s)", error ? strerrorname_np(-error) : "0", reason);
@@ -108,6 +115,7 @@ static const struct channel_events events = {
     .connections_closed = told_connections_closed,
     .leaving = told_leaving,
     .alive = told_alive,
+    .stats = told_stats,
     .failed = told_failed,
 };
 

@@ -179,7 +179,7 @@ static void limpet_dialogue(void)
 	}
 	assert_int_equal(owner_sends(&d, 24, NULL), -EAGAIN);
 	worker_says(&d, "{\"type\":\"refuse\",\"id\":%llu}", (unsigned long long)ids[2]);
-	worker_says(&d, "{\"type\":\"ack\",\"upto\":%llu}", (unsigned long long)ids[1]);
+	worker_says(&d, "{\"type\":\"ack\",\"through\":%llu}", (unsigned long long)ids[1]);
 	owner_is_told(&d, "refused 22; acknowledged 20; acknowledged 21");
 	assert_int_equal(owner_sends(&d, 24, NULL), 0);
 	assert_int_not_equal(hears_connection(CONNECTION), ids[3]);

@@ -77,7 +77,7 @@ static void (*const openers[])(void) = {
 /* Whatever was restored works on without harm. */
 static void use(struct channel *channel, int worker)
 {
-	static const char *const lines[] = {ACK "\n", NACK "\n", "{\"type\":\"ack\",\"upto\":7}",
+	static const char *const lines[] = {ACK "\n", NACK "\n", "{\"type\":\"ack\",\"through\":7}",
 	    CLUSTER
 	    "\"act\":\"queryServer\",\"index\":9,\"address\":null,\"port\":1,\"addressType\":4,\"seq\":1}\n",
 	    CLUSTER "\"act\":\"close\",\"key\":\"k\"}\n", ACK "\n" ACK "\n"};

@@ -80,13 +80,101 @@ static void all_up_to_one_are_acknowledged_together(void **state)
 	for (uint32_t i = 0; i < 6; i++)
 		ids[i] = send_one(i + 1);
 	worker_says(&d, "{\"type\":\"ack\",\"id\":%llu}", (unsigned long long)ids[1]);
-	worker_says(&d, "{\"type\":\"ack\",\"upto\":%llu}", (unsigned long long)ids[3]);
+	worker_says(&d, "{\"type\":\"ack\",\"through\":%llu}", (unsigned long long)ids[3]);
 	owner_is_told(&d, "acknowledged 2; acknowledged 1; acknowledged 3; acknowledged 4");
-	worker_says(&d, "{\"type\":\"ack\",\"upto\":%llu}", (unsigned long long)ids[3]);
-	worker_says(&d, "{\"type\":\"ack\",\"upto\":%llu}", (unsigned long long)ids[5] + 1);
+	worker_says(&d, "{\"type\":\"ack\",\"through\":%llu}", (unsigned long long)ids[3]);
+	worker_says(&d, "{\"type\":\"ack\",\"through\":%llu}", (unsigned long long)ids[5] + 1);
 	owner_is_told(&d, "");
 	assert_int_equal(channel_skipped(d.channel), 2);
 	assert_int_equal(channel_unacknowledged(d.channel), 2);
+	dialogue_close(&d);
+}
+
+static void an_answered_one_may_be_the_last_of_those_acknowledged_together(void **state)
+{
+	uint64_t ids[3];
+
+	open_native(4);
+	for (uint32_t i = 0; i < 3; i++)
+		ids[i] = send_one(i + 1);
+	worker_says(&d, "{\"type\":\"refuse\",\"id\":%llu}", (unsigned long long)ids[2]);
+	worker_says(&d, "{\"type\":\"ack\",\"through\":%llu}", (unsigned long long)ids[2]);
+	owner_is_told(&d, "refused 3; acknowledged 1; acknowledged 2");
+	worker_says(&d, "{\"type\":\"ack\",\"through\":%llu}", (unsigned long long)ids[2]);
+	assert_int_equal(channel_skipped(d.channel), 1);
+	dialogue_close(&d);
+}
+
+static void a_worker_may_ask_whether_the_front_lives(void **state)
+{
+	open_native(4);
+	worker_says(&d, "{\"type\":\"ping\",\"id\":7}");
+	owner_is_told(&d, "");
+	worker_hears(&d, "{\"type\":\"pong\",\"id\":7}");
+	worker_says(&d, "{\"type\":\"ping\"}");
+	worker_says(&d, "{\"type\":\"ping\",\"id\":-1}");
+	owner_is_told(&d, "");
+	worker_hears_nothing(&d);
+	assert_int_equal(channel_skipped(d.channel), 2);
+	dialogue_close(&d);
+}
+
+/* The front's answers are bounded by what the socket takes, and the channel goes on. */
+static void who_does_not_read_is_not_answered_for_ever(void **state)
+{
+	open_native(4);
+	for (unsigned i = 0; i < 5000 && !channel_skipped(d.channel); i++)
+		worker_says(&d, "{\"type\":\"ping\",\"id\":%u}", i), owner_is_told(&d, "");
+	assert_true(channel_skipped(d.channel) > 0);
+	assert_true(channel_wants_write(d.channel));
+	dialogue_close(&d);
+}
+
+static void numbers_of_its_own_are_told(void **state)
+{
+	static const char *const bad[] = {
+	    "{\"type\":\"stats\"}",
+	    "{\"type\":\"stats\",\"values\":7}",
+	    "{\"type\":\"stats\",\"values\":[1]}",
+	    "{\"type\":\"stats\",\"values\":{\"rooms\":\"12\"}}",
+	    "{\"type\":\"stats\",\"values\":{\"rooms\":1,\"b\":null}}",
+	    "{\"type\":\"stats\",\"values\":{\"Rooms\":1}}",
+	    "{\"type\":\"stats\",\"values\":{\"\":1}}",
+	    "{\"type\":\"stats\",\"values\":{\"a b\":1}}",
+	    "{\"type\":\"stats\",\"values\":{\"rooms\":1e999}}",
+	    "{\"type\":\"stats\",\"values\":{\"a23456789012345678901234567890123\":1}}",
+	    "{\"type\":\"stats\",\"values\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,"
+	    "\"i\":1,\"j\":1,\"k\":1,\"l\":1,\"m\":1,\"n\":1,\"o\":1,\"p\":1,\"q\":1}}",
+	};
+
+	open_native(4);
+	worker_says(&d, "{\"type\":\"stats\",\"values\":{\"rooms\":12,\"load_1\":-0.5}}");
+	owner_is_told(&d, "stats 2; rooms=12; load_1=-0.5");
+	worker_says(&d, "{\"type\":\"stats\",\"values\":{}}");
+	owner_is_told(&d, "stats 0");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		worker_says(&d, "%s", bad[i]);
+		owner_is_told(&d, "");
+		if (channel_skipped(d.channel) != i + 1)
+			fail_msg("not counted: %s", bad[i]);
+	}
+	dialogue_close(&d);
+}
+
+static void the_front_may_go_and_still_hears_answers(void **state)
+{
+	uint64_t id;
+
+	open_native(4);
+	id = send_one(1);
+	assert_int_equal(channel_leave(d.channel, "limpet is stopping"), 0);
+	assert_int_equal(channel_leave(d.channel, "limpet is stopping"), 0);
+	worker_hears(&d, "{\"type\":\"bye\",\"reason\":\"limpet is stopping\"}");
+	worker_hears_nothing(&d);
+	assert_int_equal(owner_sends(&d, 2, NULL), -EPIPE);
+	worker_says(&d, "{\"type\":\"bye\",\"reason\":\"so do I\"}");
+	worker_says(&d, "{\"type\":\"ack\",\"id\":%llu}", (unsigned long long)id);
+	owner_is_told(&d, "acknowledged 1");
 	dialogue_close(&d);
 }
 
@@ -109,7 +197,8 @@ static void what_means_nothing_is_counted(void **state)
 	    "{\"type\":\"ack\",\"id\":1e3}",
 	    "{\"type\":\"ack\",\"id\":99999999999999999999}",
 	    "{\"type\":\"ack\",\"id\":2147483648}",
-	    "{\"type\":\"ack\",\"upto\":-1}",
+	    "{\"type\":\"ack\",\"through\":-1}",
+	    "{\"type\":\"ack\",\"id\":1,\"through\":1}",
 	    "{\"type\":\"refuse\"}",
 	    "{\"type\":\"refuse\",\"id\":[1]}",
 	    "{\"type\":\"closed\"}",
@@ -254,6 +343,11 @@ int main(void)
 	    cmocka_unit_test(a_worker_from_hello_to_bye),
 	    cmocka_unit_test(a_worker_may_leave_by_itself),
 	    cmocka_unit_test(all_up_to_one_are_acknowledged_together),
+	    cmocka_unit_test(an_answered_one_may_be_the_last_of_those_acknowledged_together),
+	    cmocka_unit_test(a_worker_may_ask_whether_the_front_lives),
+	    cmocka_unit_test(who_does_not_read_is_not_answered_for_ever),
+	    cmocka_unit_test(numbers_of_its_own_are_told),
+	    cmocka_unit_test(the_front_may_go_and_still_hears_answers),
 	    cmocka_unit_test(what_means_nothing_is_counted),
 	    cmocka_unit_test(a_pong_is_taken_once),
 	    cmocka_unit_test(long_datagrams_are_skipped),

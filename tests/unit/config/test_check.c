@@ -18,6 +18,15 @@ static const struct bad_text bad[] = {
         "2:19: listeners.w.proxy_protocol: needs \"trusted_proxies\": no peer is trusted, so every "
         "connection "
         "would be closed"},
+    {LISTENER("\"mode\": \"0660\""), "2:9: listeners.w.mode: is only for an address unix:/PATH"},
+    {TOP("\"listeners\": {\"a\": {\"address\": \"127.0.0.1:80\", \"mode\": \"0660\"}}"),
+        "2:56: listeners.a.mode: is only for an address unix:/PATH"},
+    {TOP("\"listeners\": {\"a\": {\"address\": \"unix:@x\", \"mode\": \"0660\"}}"),
+        "2:51: listeners.a.mode: is only for an address unix:/PATH"},
+    {TOP("\"control_group\": \"root\""),
+        "2:18: control_group: needs a \"control_mode\" that lets the group in: \"0660\""},
+    {TOP("\"control_mode\": \"0660\", \"control_group\": \"no-such-group-here\""),
+        "2:42: control_group: there is no group \"no-such-group-here\""},
     {TOP("\"user\": \"no-such-user-here\""), "2:9: user: there is no user \"no-such-user-here\""},
 };
 
@@ -48,6 +57,8 @@ static void test_good(void **state)
 	        "\"127.0.0.2:1\"}, \"c\": {}}"),
 	    LISTENER("\"proxy_protocol\": true, \"trusted_proxies\": [\"::1\"]"),
 	    TOP("\"user\": \"root\""),
+	    TOP("\"control\": \"/c\", \"control_mode\": \"0660\", \"control_group\": \"root\""),
+	    TOP("\"listeners\": {\"a\": {\"address\": \"unix:/x\", \"mode\": \"0660\"}}"),
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)

@@ -58,6 +58,8 @@ static void test_defaults(void **state)
 	assert_int_equal(listener.max_waiting_per_client, 256);
 	assert_int_equal(listener.backlog, 4096);
 	assert_false(listener.proxy_protocol);
+	assert_false(listener.mode.is_set);
+	assert_int_equal(listener.client_address, CLIENT_ADDRESS_PEER);
 	keys_set_defaults(KEYS_POOL, &pool);
 	assert_int_equal(pool.start_timeout, 30000);
 	assert_int_equal(pool.drain_timeout, 300000);
@@ -71,12 +73,16 @@ static void test_defaults(void **state)
 	assert_int_equal(pool.hold, 2000);
 	assert_int_equal(pool.window, 64);
 	assert_int_equal(pool.queue, 1024);
+	assert_int_equal(pool.queue_timeout, 30000);
 	assert_int_equal(pool.protocol, PROTOCOL_AUTO);
+	assert_true(pool.socket_mode.is_set);
+	assert_int_equal(pool.socket_mode.bits, 0600);
 	assert_false(pool.umask.is_set);
 	assert_false(pool.limit_core.is_set);
 	keys_set_defaults(KEYS_CONFIG, &config);
 	assert_true(config.control_mode.is_set);
 	assert_int_equal(config.control_mode.bits, 0600);
+	assert_null(config.control_group);
 	keys_set_defaults(KEYS_STICKY_IP, &source);
 	assert_int_equal(source.v4_prefix, 32);
 	assert_int_equal(source.v6_prefix, 64);

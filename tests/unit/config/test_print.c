@@ -68,24 +68,25 @@ static void test_options(void **state)
 }
 
 static const char everything[] =
-    "{\"user\":\"root\",\"control\":\"/c\",\"control_mode\":\"0660\",\"hash_secret\":\"/"
+    "{\"user\":\"root\",\"control\":\"/c\",\"control_mode\":\"0660\",\"control_group\":\"root\",\"hash_secret\":\"/"
     "h\",\"log\":{\"level\":\"debug\",\"format\":\"json\","
     "\"file\":\"/"
-    "l\"},\"listeners\":{\"w\":{\"address\":\"1.2.3.4:5\",\"pool\":\"p\","
+    "l\"},\"listeners\":{\"w\":{\"address\":\"unix:/w\",\"mode\":\"0620\",\"pool\":\"p\","
     "\"sticky\":[{\"ip\":{\"v4_prefix\":1,"
-    "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"trusted_proxies\":[\"10.0.0.0/"
+    "\"v6_prefix\":2}}],\"proxy_protocol\":true,\"client_address\":\"ignore\",\"trusted_proxies\":[\"10.0.0.0/"
     "8\",\"::/0\",\"fd00::1/128\",\"unix\"],"
     "\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_"
     "waiting_per_client\":2,\"backlog\":3}},"
     "\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\","
     "\"flavour\":\"sticky-listen\",\"workers\":2,"
-    "\"weights\":{\"1\":7},\"directory\":\"/"
+    "\"slots\":[\"a\",\"b\",\"c.3\"],\"socket\":\"@s\",\"socket_mode\":\"0660\",\"socket_owner\":\"root\","
+    "\"socket_group\":\"root\",\"weights\":{\"b\":7},\"directory\":\"/"
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
     "\"umask\":\"0027\",\"limits\":{\"nofile\":1024,\"processes\":\"unlimited\",\"memory\":\"1g\","
     "\"core\":\"0\"},"
     "\"start_timeout\":\"1s\",\"drain_timeout\":\"1d\",\"drain_signal\":\"QUIT\",\"kill_timeout\":\"1m\",\"stuck_timeout\":\"3s\",\"stuck_action\":\"restart\","
     "\"surge\":2,\"max_retired\":8,\"on_down\":\"reject\",\"hold\":\"0s\","
-    "\"window\":2,\"queue\":0}}}";
+    "\"window\":2,\"queue\":0,\"queue_timeout\":\"5s\"}}}";
 
 /* The table of keys makes the printed text: here is one with every key, none at its default, to compare it
  * with. */

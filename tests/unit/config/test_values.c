@@ -76,6 +76,7 @@ static const struct bad_text bad[] = {
                                           "or four with 0 first, such as \"0600\""},
     {TOP("\"control_mode\": \"0680\""), "2:17: control_mode: \"0680\" is no mode; write three octal digits, "
                                          "or four with 0 first, such as \"0600\""},
+    {LISTENER("\"mode\": \"1777\""), "2:9: listeners.w.mode: may have no bits but those of \"0777\""},
     {POOL("\"umask\": \"4022\""), "2:10: pools.p.umask: may have no bits but those of \"0777\""},
     {POOL("\"limits\": 5"), "2:11: pools.p.limits: must be an object, not a number"},
     {POOL("\"limits\": {\"file\": 5}"), "2:12: pools.p.limits.file: unknown key; did you mean \"nofile\"?"},
@@ -112,7 +113,7 @@ static void test_bad(void **state)
 static void test_good(void **state)
 {
 	struct config *config =
-	    load_good("{\"$schema\": \"\", \"user\": \"root\", \"control\": \"/c\", \"control_mode\": \"660\", \"hash_secret\": \"/s\", "
+	    load_good("{\"$schema\": \"\", \"user\": \"root\", \"control\": \"/c\", \"control_mode\": \"660\", \"control_group\": \"root\", \"hash_secret\": \"/s\", "
 	              "\"log\": {\"level\": \"debug\", \"format\": \"json\", \"file\": \"/l\"},"
 	              "\"listeners\": {\"w\": {\"address\": \"127.0.0.1:80\", \"proxy_protocol\": true,"
 	              "\"trusted_proxies\": [\"10.0.0.0/8\", \"unix\"], \"head_timeout\": \"100ms\", "
@@ -134,6 +135,7 @@ static void test_good(void **state)
 	assert_string_equal(config->control, "/c");
 	assert_string_equal(config->hash_secret, "/s");
 	assert_int_equal(config->control_mode.bits, 0660);
+	assert_string_equal(config->control_group, "root");
 	assert_string_equal(config->log_file, "/l");
 	assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(config->log_format, LOG_FORMAT_JSON);

@@ -225,10 +225,64 @@ static void a_lost_file_is_an_error(void **state)
 	free_links(links);
 }
 
+/* One that is out of files goes on: what was to be parked is not, and that is all. */
+static void parks_without_room_for_the_fd(void **state)
+{
+	static const enum link_type types[] = {LINK_PARK, LINK_KEEP};
+	static const int expected[] = {1, -EPROTO};
+
+	for (size_t i = 0; i < COUNT(types); i++) {
+		struct link_message message;
+		struct rlimit files, few;
+		struct link *links[2];
+		int fd;
+
+		make_links(links);
+		link_message_init(&message, types[i]);
+		message.request = 7;
+		assert_int_equal(link_send_now(links[0], &message, STDIN_FILENO), 0);
+		assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+		few = files;
+		few.rlim_cur = 1;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		assert_int_equal(link_receive(links[1], &message, &fd), expected[i]);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+		assert_int_equal(fd, -1);
+		assert_int_equal(message.request, 7);
+		free_links(links);
+	}
+}
+
+static void sends_now_or_not_at_all(void **state)
+{
+	struct link_message message;
+	struct link *links[2];
+	unsigned sent = 0;
+	int fd;
+
+	make_links(links);
+	link_message_init(&message, LINK_UNPARK);
+	while (link_send_now(links[0], &message, -1) == 0)
+		sent++;
+	assert_int_equal(link_send_now(links[0], &message, -1), -EAGAIN);
+	assert_false(link_wants_write(links[0]));
+	/* Never before what is queued. */
+	assert_int_equal(link_send(links[0], &message, -1), 0);
+	assert_int_equal(link_receive(links[1], &message, &fd), 1);
+	assert_int_equal(link_send_now(links[0], &message, -1), -EAGAIN);
+	assert_int_equal(link_flush(links[0]), 0);
+	for (unsigned i = 0; i < sent; i++)
+		assert_int_equal(link_receive(links[1], &message, &fd), 1);
+	assert_int_equal(link_receive(links[1], &message, &fd), 0);
+	free_links(links);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(carries_every_field),
+	    cmocka_unit_test(parks_without_room_for_the_fd),
+	    cmocka_unit_test(sends_now_or_not_at_all),
 	    cmocka_unit_test(carries_a_file),
 	    cmocka_unit_test(queues_in_order_while_the_other_end_is_slow),
 	    cmocka_unit_test(a_queue_is_bounded_and_leaks_nothing),

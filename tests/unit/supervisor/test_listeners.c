@@ -1,4 +1,4 @@
-/* Tests of src/supervisor/listeners.c: what a router, which is not believed, may ask for. */
+/* Tests of src/supervisor/listeners.c and listening.c: what a router, which is not believed, may ask for. */
 #include "testing.h"
 
 #include <errno.h>

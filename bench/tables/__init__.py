@@ -1,0 +1,1 @@
+"""One module a table: run(context) measures and returns it."""

@@ -1,0 +1,100 @@
+#include "router/answers.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* So many wake-ups in so short a time are worth a delay. */
+#define BUSY_WAKEUPS 60
+#define BUSY_SECONDS 0.02
+
+#define DELAY_SECONDS 0.0005 /* libev rounds up to a millisecond */
+
+/* Of those that are delayed, at most one of so many should have to wait for the time to be over. */
+#define WAIT_SHARE 4
+#define WAITED_MAX 8
+
+/* For so long they are not delayed after that, or after connections had to wait for them. */
+#define HURRY_SECONDS 1.0
+
+static void stop_delay(struct answers *answers)
+{
+	if (!answers->delayed)
+		return;
+	answers->delayed = false;
+	answers->wakeups = 0;
+	ev_timer_stop(answers->poller.loop, &answers->timer);
+	poller_resume(&answers->poller);
+}
+
+static void start_delay(struct answers *answers)
+{
+	answers->delayed = true;
+	answers->with_others = answers->waited = 0;
+	poller_pause(&answers->poller);
+	ev_timer_again(answers->poller.loop, &answers->timer);
+}
+
+static void on_wakeup(struct poller *poller, int count)
+{
+	struct answers *answers = (struct answers *)((char *)poller - offsetof(struct answers, poller));
+	double now = clock_now();
+
+	if (now - answers->counted_since > BUSY_SECONDS) {
+		answers->counted_since = now;
+		answers->wakeups = 0;
+	}
+	if (++answers->wakeups >= BUSY_WAKEUPS && now >= answers->hurry_until)
+		start_delay(answers);
+}
+
+/* Nothing else has woken the router for the whole delay. */
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct answers *answers = timer->data;
+	int count = poller_run(&answers->poller);
+
+	if (!answers->delayed)
+		return; /* hurried by one of them */
+	if (count == 0) {
+		stop_delay(answers);
+		return;
+	}
+	answers->waited += (unsigned)count;
+	if (answers->waited > WAITED_MAX && answers->waited > answers->with_others / WAIT_SHARE)
+		answers_hurry(answers);
+}
+
+int answers_init(struct answers *answers, struct ev_loop *loop)
+{
+	int result;
+
+	memset(answers, 0, sizeof(*answers));
+	result = poller_init(&answers->poller, loop);
+	answers->poller.on_wakeup = on_wakeup;
+	ev_timer_init(&answers->timer, on_timer, 0., DELAY_SECONDS);
+	answers->timer.data = answers;
+	return result;
+}
+
+void answers_deinit(struct answers *answers)
+{
+	ev_timer_stop(answers->poller.loop, &answers->timer);
+	poller_deinit(&answers->poller);
+}
+
+void answers_glance(struct answers *answers)
+{
+	if (!answers->delayed)
+		return;
+	answers->with_others += (unsigned)poller_run(&answers->poller);
+	if (answers->delayed)
+		ev_timer_again(answers->poller.loop, &answers->timer);
+}
+
+void answers_hurry(struct answers *answers)
+{
+	answers->hurry_until = clock_now() + HURRY_SECONDS;
+	stop_delay(answers);
+}

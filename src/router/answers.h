@@ -1,0 +1,35 @@
+/* When workers' channels are read. At once, as a rule; but when thousands of acknowledgements a second wake the router, they are
+ * read along with new connections, which wake it anyway, or after a millisecond: that much longer may the front's copy of a
+ * socket keep a connection open that its worker has closed. If it is new connections that wait for that, as those of a client
+ * that makes one after the other, they are read at once again.
+ */
+#ifndef LIMPET_ROUTER_ANSWERS_H
+#define LIMPET_ROUTER_ANSWERS_H
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "router/poller.h"
+
+struct answers {
+	struct poller poller; /* of the workers' channels */
+	ev_timer timer;
+	bool delayed;
+	unsigned wakeups;     /* since counted_since */
+	double counted_since;
+	double hurry_until;
+	unsigned with_others; /* read along with new connections, since the delay began */
+	unsigned waited;      /* read because the time was over */
+};
+
+/* 0 or a negative errno. The loop is borrowed. */
+int answers_init(struct answers *answers, struct ev_loop *loop);
+void answers_deinit(struct answers *answers);
+
+/* The router is awake anyway: reads what is there, if it would have to wait. */
+void answers_glance(struct answers *answers);
+
+/* Connections wait for acknowledgements: they are read at once, for a while. */
+void answers_hurry(struct answers *answers);
+
+#endif
