@@ -3,7 +3,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import pathlib
 import shutil
 import signal
 import ssl
@@ -243,6 +242,89 @@ def test_limpet_is_killed(limpet, name):
     front.wait_ready(2)
     os.kill(front.process.pid, signal.SIGKILL)
     wait_until(lambda: not front.pids(), "no process left")
+
+
+# ---- external workers ----
+
+@pytest.fixture
+def external(tmp_path):
+    """external(name, slot=None): starts it as somebody else than limpet would, for the pool at tmp_path/join."""
+    processes = []
+
+    def run(name, slot=None):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("LIMPET_")}
+        environment.update(ENVIRONMENT, LIMPET_SOCKET=str(tmp_path / "join"), STATS='{"rooms": 12}')
+        if slot is not None:
+            environment["LIMPET_SLOT"] = slot
+        processes.append(subprocess.Popen([str(word) for word in command(name)], env=environment))
+        return processes[-1]
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait(10)
+
+
+def pool_for(tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(range(32)))
+    return {"hash_secret": str(tmp_path / "secret"), "listeners": {"web": {"address": "127.0.0.1:0", "sticky": {"cookie": "sid"}}},
+            "pools": {"app": {"workers": 0, "slots": 3, "socket": str(tmp_path / "join"), "hold": "20s"}}}
+
+
+def wait_joined(front, count):
+    wait_until(lambda: sum(slot["state"] == "ready" for slot in slots(front)) == count, f"{count} external workers", 30)
+    return {slot["slot"]: slot["pid"] for slot in slots(front) if slot["state"] == "ready"}
+
+
+@pytest.mark.parametrize("name", ["blocking", "iterate", "asyncio", "uvloop", "uvicorn", "hypercorn"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_external_workers_join_the_next_limpet(limpet, external, name, number, tmp_path):
+    """limpet is killed, or stops; its workers live, keep their clients, and have the same slots in the next one."""
+    front = limpet(config=pool_for(tmp_path))
+    front.wait_for("listening")
+    for slot in (None, None, "2"):
+        external(name, slot)
+    places = wait_joined(front, 3)
+    homes = {key: get(front.address, cookie=f"sid={key}").json()["pid"] for key in range(20)}
+    assert set(homes.values()) == set(places.values())
+    with Connection(front.address) as kept:
+        pid = kept.get(cookie="sid=1").json()["pid"]
+        os.kill(front.process.pid, number)
+        front.wait()
+        front = limpet(config=pool_for(tmp_path))
+        front.wait_for("listening")
+        assert wait_joined(front, 3) == places
+        assert {key: get(front.address, cookie=f"sid={key}").json()["pid"] for key in range(20)} == homes
+        if name in PLAIN:
+            kept.send(b"still here\n")
+            assert kept.read_until(b"\n") == b"still here"
+        assert pid == homes[1]
+
+
+@pytest.mark.parametrize("name", ["iterate", "asyncio"])
+def test_external_workers_numbers_and_drain(limpet, external, name, tmp_path):
+    front = limpet(config=pool_for(tmp_path))
+    front.wait_for("listening")
+    process = external(name, "1")
+    wait_joined(front, 1)
+    wait_until(lambda: slots(front)[1].get("values") == {"rooms": 12}, "its numbers")
+    with Connection(front.address) as connection:
+        assert connection.get().status == 200
+        front.ctl("restart")
+        wait_until(lambda: slots(front)[1]["state"] != "ready", "it is told")
+        connection.send(b"still here\n")
+        assert connection.read_until(b"\n") == b"still here"
+        assert process.poll() is None
+    assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("name", ["iterate", "asyncio", "uvicorn", "hypercorn"])
+def test_external_workers_that_are_refused_say_why(limpet, tmp_path, name):
+    front = limpet(config=pool_for(tmp_path))
+    front.wait_for("listening")
+    done = subprocess.run([str(word) for word in command(name)], capture_output=True, text=True, timeout=30, check=False,
+                          env={**os.environ, **ENVIRONMENT, "LIMPET_SOCKET": str(tmp_path / "join"), "LIMPET_SLOT": "9"})
+    assert done.returncode not in (0, -signal.SIGTERM)
+    assert "there is no slot 9" in done.stderr
 
 
 # ---- misuse ----

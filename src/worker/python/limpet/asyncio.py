@@ -97,6 +97,11 @@ class Server(asyncio.AbstractServer):
         await self._stopped.wait()
 
     @property
+    def drained(self) -> bool:
+        """No connection comes any more."""
+        return self._stopped.is_set()
+
+    @property
     def connections(self) -> int:
         """How many are open."""
         return self._open

@@ -37,7 +37,7 @@ class Server(uvicorn.Server):  # type: ignore[misc]
             loop.create_server = original
 
     async def on_tick(self, counter: int) -> bool:
-        if self.limpet and not self.limpet.is_serving():
+        if self.limpet and self.limpet.drained:
             for connection in list(self.server_state.connections):
                 # A WebSocket has no request cycle, nor has a connection whose first request is under way.
                 if getattr(connection, "cycle", None) is not None:
