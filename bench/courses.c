@@ -77,7 +77,8 @@ int course_connections(struct load *load)
 		for (unsigned i = 0; i < load->connections && due <= now_ns(); i++) {
 			if (load->clients[i].state != CLIENT_FREE)
 				continue;
-			client_connect(load, &load->clients[i], (unsigned)(load->opened % load->users));
+			client_connect(
+			    load, &load->clients[i], load->first + (unsigned)(load->opened % load->users));
 			due = next_due(load, begun);
 		}
 		load_turn(load, load->rate && due < end ? due : end, on_short);
@@ -115,7 +116,7 @@ static bool open_all(struct load *load, unsigned beside, unsigned seconds)
 
 	while (load->answered - before + failures(load) < load->connections && now_ns() < end) {
 		for (; begin < load->connections && begin - (load->answered - before) < beside; begin++)
-			client_connect(load, &load->clients[begin], begin);
+			client_connect(load, &load->clients[begin], load->first + begin);
 		load_turn(load, end, on_pinned);
 	}
 	load->failed[FAILED_TIMEOUT] += load->connections - (load->answered - before) - failures(load);
@@ -146,37 +147,36 @@ int course_echo(struct load *load)
 	return 0;
 }
 
-static void wait_for_line(void)
+/* False at the end of standard input. */
+static bool wait_for_line(void)
 {
 	char line[16];
 
-	if (!fgets(line, sizeof(line), stdin))
-		return;
+	return fgets(line, sizeof(line), stdin);
 }
 
 int course_idle(struct load *load)
 {
-	uint64_t begun, end, interval, pings = 0;
+	uint64_t interval = load->every * 1000000ull / load->connections, pings = 0;
 
 	load->size = 0;
 	if (!load_message(load, true) || !open_all(load, OPENING, OPEN_SECONDS))
 		return 1;
-	/* The opening is over for everybody before it is measured what being idle costs. */
-	wait_for_line();
-	begun = now_ns();
-	end = begun + (uint64_t)(load->seconds * (double)SECOND);
-	interval = load->every * 1000000ull / load->connections;
-	while (now_ns() < end) {
-		while (begun + pings * interval <= now_ns()) {
-			struct client *client = &load->clients[pings++ % load->connections];
+	while (wait_for_line()) {
+		uint64_t begun = now_ns(), end = begun + (uint64_t)(load->seconds * (double)SECOND),
+		         due = begun;
 
-			if (client->state == CLIENT_PINNED && !client->expected)
-				client_say(load, client);
+		while (now_ns() < end) {
+			for (; due <= now_ns(); due += interval) {
+				struct client *client = &load->clients[pings++ % load->connections];
+
+				if (client->state == CLIENT_PINNED && !client->expected)
+					client_say(load, client);
+			}
+			load_turn(load, due < end ? due : end, on_pinned);
 		}
-		load_turn(load, begun + pings * interval, on_pinned);
+		load_print(load, "idle", (double)(now_ns() - begun) / (double)SECOND);
 	}
-	load_print(load, "idle", (double)(now_ns() - begun) / (double)SECOND);
-	wait_for_line();
 	return 0;
 }
 
@@ -184,10 +184,10 @@ int course_storm(struct load *load)
 {
 	if (!open_all(load, OPENING, OPEN_SECONDS))
 		return 1;
-	wait_for_line();
-	for (unsigned i = 0; i < load->connections; i++)
-		client_close(&load->clients[i], true);
-	open_all(load, load->connections, STORM_SECONDS);
-	wait_for_line();
+	while (wait_for_line()) {
+		for (unsigned i = 0; i < load->connections; i++)
+			client_close(&load->clients[i], true);
+		open_all(load, load->connections, STORM_SECONDS);
+	}
 	return 0;
 }

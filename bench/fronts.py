@@ -41,16 +41,23 @@ class Ports:
                     return cls.next
 
 
+def processes_for(files):
+    """How many processes can have so many files open, with a margin, under this machine's limit for each."""
+    return -(-files * 4 // (machine.file_limit() * 3))
+
+
 def node_command(mode):
     return [str(NODE), str(NODE_WORKER), mode]
 
 
 class Front:
-    """One of them, and its workers. most: the most connections at a time that it has to bear."""
+    """One of them, and its workers. most: the most connections at a time that it has to bear; where the limit of open files is too low
+    for that, there are more workers, or more processes of the front, than otherwise."""
     kind = "c"   # of its workers
+    answering = None  # how many of them are to be heard of at the start, if not the first few
 
     def __init__(self, workers=2, most=4000):
-        self.count = workers
+        self.count = max(workers, processes_for(most))
         self.most = most
         self.port = Ports.free()
         self.worker_ports = []
@@ -109,18 +116,17 @@ class Front:
         raise NotImplementedError
 
     def wait_ready(self, seconds=30.0):
-        """Waits until every worker has answered."""
+        """Waits until every worker has answered, or the first few."""
         end, seen, number = time.monotonic() + seconds, set(), 0
-        while len(seen) < min(self.count, 4):
+        wanted = min(self.count, 4) if self.answering is None else self.answering
+        while len(seen) < wanted:
             number += 1
-            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            try:
                 seen.add(self.ask(number))
-                continue
+            except (OSError, http.client.HTTPException, ValueError):
+                time.sleep(0.05)
             if time.monotonic() > end or any(process.poll() is not None for process in self.processes):
-                break
-            time.sleep(0.05)
-        if len(seen) < min(self.count, 4):
-            raise Failed(f"{self.name}: {len(seen)} of {self.count} workers answered:\n{self.log_text()[-3000:]}")
+                raise Failed(f"{self.name}: {len(seen)} of {self.count} workers answered:\n{self.log_text()[-3000:]}")
 
     def ask(self, number):
         """One request of user `number`; the answer's worker."""
@@ -152,9 +158,11 @@ class Front:
 
 class Direct(Front):
     """No front: the workers listen themselves."""
+    threads = False
+
     def start(self):
         if self.kind == "c":
-            self.run(WORKER, "-r", "-p", self.count, self.address)
+            self.run(WORKER, "-r", "-t" if self.threads else "-p", self.count, self.address)
         else:
             for _ in range(self.count):
                 self.run(*node_command("reuseport"), PORT=str(self.port))
@@ -169,6 +177,10 @@ class Limpet(Front):
     extra = {}
 
     def start(self):
+        extra = dict(self.extra)
+        known = subprocess.run([machine.BUILD / "src" / "limpet", "--print-schema"], capture_output=True, text=True, check=True)
+        if '"connections"' not in known.stdout and extra.pop("connections", "message") == "accept":
+            raise Failed("this limpet passes sockets to node-cluster workers by messages only")
         if self.kind == "node":
             command = node_command("listen")
         else:
@@ -177,8 +189,16 @@ class Limpet(Front):
         self.config = {"control": str(pathlib.Path(self.directory.name, "control.sock")), "listeners": {"web": listener},
                        "pools": {"bench": {"command": command, "protocol": self.protocol, "workers": self.count,
                                            "environment": {"PORT": str(self.port)}, "kill_timeout": "1s", "drain_timeout": "0s",
-                                           **self.extra}}}
+                                           **extra}}}
         self.run(machine.BUILD / "src" / "limpet", "-c", self.write("limpet.json", json.dumps(self.config)))
+
+    def wait_ready(self, seconds=30.0):
+        end = time.monotonic() + seconds
+        while self.log_text().count(") ready\n") < self.count:
+            if time.monotonic() > end or self.processes[0].poll() is not None:
+                raise Failed(f"{self.name}: not all workers are ready:\n{self.log_text()[-3000:]}")
+            time.sleep(0.05)
+        super().wait_ready(seconds)
 
     def split(self):
         pids = machine.tree(self.processes[0].pid)
@@ -189,8 +209,8 @@ class Limpet(Front):
 class Proxy(Front):
     """nginx or HAProxy in front of workers that listen."""
     def split(self):
-        workers = [pid for process in self.processes[:self.count] for pid in machine.tree(process.pid)]
-        return list(machine.tree(self.processes[-1].pid)), workers
+        pids = [list(machine.tree(process.pid)) for process in self.processes]
+        return sum(pids[self.count:], []), sum(pids[:self.count], [])
 
 
 class Nginx(Proxy):
@@ -206,7 +226,7 @@ class Nginx(Proxy):
     map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
     upstream workers { hash $cookie_sid consistent; %s keepalive 64; }
     server {
-        listen %s backlog=4096;
+        listen %s backlog=4096%s;
         location / {
             proxy_pass http://workers; proxy_http_version 1.1; proxy_read_timeout 1h; proxy_send_timeout 1h;
             proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -217,14 +237,16 @@ class Nginx(Proxy):
         else:
             block = """stream {
     upstream workers { hash $remote_addr consistent; %s }
-    server { listen %s backlog=4096; proxy_pass workers; proxy_timeout 1h; }
+    server { listen %s backlog=4096%s; proxy_pass workers; proxy_timeout 1h; }
 }"""
+        # By themselves the processes share connections unevenly, which those that are few can bear.
+        needed = processes_for(self.most * 2)
+        processes, share = (needed, " reuseport") if needed > machine.cpus() else ("auto", "")
         module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
         load = f"load_module {module};\n" if not self.http and module.exists() else ""
-        config = self.write("nginx.conf", f"""{load}daemon off; worker_processes auto; pid nginx.pid; error_log stderr warn;
-worker_rlimit_nofile {self.most * 4 + 1000};
-events {{ worker_connections {self.most * 2 + 1000}; }}
-""" + block % (servers, self.address))
+        config = self.write("nginx.conf", f"""{load}daemon off; worker_processes {processes}; pid nginx.pid; error_log stderr warn;
+events {{ worker_connections {min(self.most * 2 + 1000, machine.file_limit())}; }}
+""" + block % (servers, self.address, share))
         self.run("nginx", "-p", self.directory.name, "-e", "stderr", "-c", config)
 
 
@@ -236,7 +258,7 @@ class Haproxy(Proxy):
         servers = "\n".join(f"  server w{index} 127.0.0.1:{port}" for index, port in enumerate(self.worker_ports))
         balance = "hash req.cook(sid)" if self.http else "source"
         config = self.write("haproxy.cfg", f"""global
-  maxconn {self.most + 1000}
+  maxconn {min(self.most + 1000, machine.file_limit() // 2 - 200)}
 defaults
   mode {"http" if self.http else "tcp"}
   timeout connect 5s
@@ -252,7 +274,8 @@ backend workers
   hash-type consistent
 {servers}
 """)
-        self.run("haproxy", "-db", "-f", config)
+        for _ in range(processes_for(self.most * 2)):
+            self.run("haproxy", "-db", "-f", config)
 
 
 class NodePrimary(Front):
@@ -286,9 +309,11 @@ FRONTS = {front.name: front for front in [
     variant(Haproxy, "haproxy-tcp", "balance source", http=False),
     variant(Haproxy, "haproxy-http", "balance hash of the cookie, upstream reuse"),
     variant(Direct, "none-node", "workers listen themselves, reusePort", kind="node"),
-    variant(Limpet, "limpet-node-ip", "by address, node:cluster's messages", kind="node", protocol="node-cluster"),
-    variant(Limpet, "limpet-node", "by cookie, node:cluster's messages", kind="node", protocol="node-cluster", sticky=COOKIE),
-    variant(Limpet, "limpet-node-accept", "by cookie, the workers' own accept()", kind="node", protocol="accept", sticky=COOKIE),
+    variant(Limpet, "limpet-node", "by cookie, node-cluster, sockets through accept()", kind="node", protocol="node-cluster",
+            sticky=COOKIE, extra={"connections": "accept"}),
+    variant(Limpet, "limpet-node-message", "by cookie, node-cluster, sockets with Node.js' messages", kind="node",
+            protocol="node-cluster", sticky=COOKIE, extra={"connections": "message"}),
+    variant(Limpet, "limpet-node-accept", "by cookie, protocol accept", kind="node", protocol="accept", sticky=COOKIE),
     variant(Nginx, "nginx-http-node", "hash of the cookie, upstream keep-alive", kind="node"),
     variant(Haproxy, "haproxy-http-node", "balance hash of the cookie, upstream reuse", kind="node"),
     variant(NodePrimary, "node-cluster", "round robin, not sticky"),

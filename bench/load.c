@@ -14,7 +14,8 @@
 static const char usage[] =
     "usage: load connections|echo|idle|storm --address HOST:PORT [--connections N] [--seconds S] [--count "
     "N]\n"
-    "            [--rate N] [--sources N] [--users N] [--size BYTES] [--every MS] [--websocket]\n";
+    "            [--rate N] [--first N] [--sources N] [--users N] [--size BYTES] [--every MS] "
+    "[--websocket]\n";
 
 /* 64 steps for each power of two. */
 static size_t bucket_of(uint64_t value)
@@ -97,8 +98,8 @@ static bool parse_options(struct load *load, int argc, char **argv)
 {
 	static const struct option options[] = {{"address", 1, NULL, 'a'}, {"connections", 1, NULL, 'c'},
 	    {"seconds", 1, NULL, 's'}, {"count", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
-	    {"sources", 1, NULL, 'f'}, {"users", 1, NULL, 'u'}, {"size", 1, NULL, 'b'},
-	    {"every", 1, NULL, 'e'}, {"websocket", 0, NULL, 'w'}, {NULL, 0, NULL, 0}};
+	    {"first", 1, NULL, 'i'}, {"sources", 1, NULL, 'f'}, {"users", 1, NULL, 'u'},
+	    {"size", 1, NULL, 'b'}, {"every", 1, NULL, 'e'}, {"websocket", 0, NULL, 'w'}, {NULL, 0, NULL, 0}};
 	bool addressed = false;
 	int option;
 
@@ -118,6 +119,9 @@ static bool parse_options(struct load *load, int argc, char **argv)
 			break;
 		case 'r':
 			load->rate = (unsigned)atoi(optarg);
+			break;
+		case 'i':
+			load->first = (unsigned)atoi(optarg);
 			break;
 		case 'f':
 			load->sources = (unsigned)atoi(optarg);

@@ -56,7 +56,8 @@ struct client {
 struct load {
 	/* Options. */
 	struct sockaddr_in address;
-	unsigned connections, sources, users, rate, size, every;
+	unsigned connections, first, sources, users, rate, size,
+	    every; /* first: the number of the first user */
 	double seconds;
 	uint64_t count;
 	bool websocket;
@@ -105,10 +106,11 @@ int course_connections(struct load *load);
 /* `connections` pinned ones, each with a message under way all the time. */
 int course_echo(struct load *load);
 
-/* `connections` pinned ones, each with a ping every `every` ms. Then waits for the end of standard input. */
+/* `connections` pinned ones, each with a ping every `every` ms for `seconds`, again for each line on standard
+ * input. */
 int course_idle(struct load *load);
 
-/* `connections` pinned ones, which at a line on standard input are all reset and come back at once. */
+/* `connections` pinned ones, which at each line on standard input are all reset and come back at once. */
 int course_storm(struct load *load);
 
 #endif

@@ -1,9 +1,10 @@
 """Runs the load client and the measurements around it."""
 import json
+import select
 import subprocess
 
 import machine
-from fronts import LOAD, Failed
+from fronts import LOAD, Failed, processes_for
 
 
 class Load:
@@ -32,6 +33,9 @@ class Load:
             self.process.wait()
 
     def phase(self):
+        # One line at a time is there at most, so that nothing hides in Python's buffer.
+        if not select.select([self.process.stdout], [], [], self.timeout)[0]:
+            raise Failed(f"{self.front.name}: the load client says nothing for {self.timeout} s")
         line = self.process.stdout.readline()
         if not line:
             raise Failed(f"{self.front.name}: the load client ended with {self.process.wait(10)}")
@@ -42,6 +46,28 @@ class Load:
     def go_on(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
+
+
+class Crowd:
+    """As many load clients side by side as the limit of open files asks for, as if they were one."""
+
+    def __init__(self, stack, course, front, connections, **options):
+        count = processes_for(connections)
+        sizes = [connections // count + (number < connections % count) for number in range(count)]
+        self.loads = [stack.enter_context(Load(course, front, connections=size, first=sum(sizes[:number]), **options))
+                      for number, size in enumerate(sizes)]
+
+    def go_on(self):
+        for load in self.loads:
+            load.go_on()
+
+    def phase(self):
+        """Counts in all; the worst of the times."""
+        found = [load.phase() for load in self.loads]
+        sums = {name: sum(one[name] for one in found) for name in ("answered", "echoes", "moved", "load_cpu", "failures")}
+        times = {name: {part: max(one[name][part] for one in found if name in one) for part in ("p50", "p99", "p999", "max")}
+                 for name in ("first_byte", "echo") if any(name in one for one in found)}
+        return {"seconds": max(one["seconds"] for one in found), **sums, **times}
 
 
 def measure_connections(front, **options):

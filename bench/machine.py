@@ -1,5 +1,6 @@
 """What the kernel says of processes and of the machine, and what the machine is."""
 import collections
+import json
 import os
 import pathlib
 import platform
@@ -22,7 +23,7 @@ def read(*path):
 
 
 def raise_file_limit():
-    """As far as it goes; returns how far."""
+    """As far as it goes."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     for wanted in (int(read("/proc/sys/fs/nr_open") or most), most):
         try:
@@ -30,6 +31,9 @@ def raise_file_limit():
             break
         except (OSError, ValueError):
             continue
+
+
+def file_limit():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
@@ -112,6 +116,11 @@ def socket_memory():
     return buffers, objects
 
 
+def free_memory():
+    match = re.search(r"MemAvailable:\s+(\d+)", read("/proc/meminfo"))
+    return int(match[1]) * 1024 if match else 0
+
+
 def settled_cpu(pids, seconds=0.5):
     """cpu(), when what is left of a load has been done."""
     end = time.monotonic() + seconds
@@ -135,6 +144,10 @@ def first_line(*command):
     return (done.stdout + done.stderr).strip().splitlines()[0] if done.stdout + done.stderr else "unknown"
 
 
+def cpus():
+    return len(os.sched_getaffinity(0))
+
+
 def describe():
     model = re.search(r"model name\s*:\s*(.*)", read("/proc/cpuinfo"))
     memory_kb = re.search(r"MemTotal:\s+(\d+)", read("/proc/meminfo"))
@@ -143,10 +156,11 @@ def describe():
     return {
         "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": model[1] if model else platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": cpus(),
         "memory": f"{int(memory_kb[1]) / 1048576:.1f} GiB" if memory_kb else "unknown",
         "kernel": platform.release(),
         "system": system[1] if system else "unknown",
+        "open files a process": f"{file_limit():,}",
         "load before": read("/proc/loadavg").split()[0],
         "limpet": f"{first_line(BUILD / 'src' / 'limpet', '--version')} ({options.stdout.strip() or 'no git'})",
         "build": build_type(),
@@ -164,10 +178,12 @@ def package_version(name):
     return match[1] if match else "absent"
 
 
+def build_options():
+    """{option: value} of the build directory."""
+    return {option["name"]: option["value"]
+            for option in json.loads(read(BUILD / "meson-info" / "intro-buildoptions.json") or "[]")
+            if option["name"] in ("buildtype", "optimization", "b_sanitize", "b_coverage")}
+
+
 def build_type():
-    text = read(BUILD / "meson-info" / "intro-buildoptions.json")
-    found = {}
-    for name in ("buildtype", "b_sanitize"):
-        match = re.search(rf'"name": "{name}", "value": "([^"]*)"', text)
-        found[name] = match[1] if match else "unknown"
-    return f"{found['buildtype']}, sanitizers {found['b_sanitize']}"
+    return ", ".join(f"{name} {value}" for name, value in sorted(build_options().items()))

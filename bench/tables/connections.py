@@ -13,7 +13,14 @@ COLUMNS = [("rate", "connections/s", "{:,.0f}"), ("front_cpu", "front us", "{:.1
            ("sum_cpu", "sum us", "{:.1f}"), ("p50", "p50 us", "{:,.0f}"), ("p99", "p99 us", "{:,.0f}"), ("p999", "p99.9 us", "{:,.0f}"),
            ("memory", "memory MB", "{:.1f}"), ("low_p50", "low p50 us", "{:,.0f}"), ("low_p99", "low p99 us", "{:,.0f}"),
            ("kept", "kept", "{}"), ("failures", "failures", "{:,.0f}")]
-DEFAULT = [name for name in FRONTS if name not in ("limpet-header", "limpet-node-ip")]
+USERS = 1000
+DEFAULT = [name for name in FRONTS if name not in ("limpet-header",)]
+
+
+def kept(row):
+    if row["answered"] < 2 * USERS:
+        return "?"
+    return "no" if row["moved"] > row["answered"] / 100 else "yes"
 
 
 def run(context):
@@ -23,13 +30,13 @@ def run(context):
     with contextlib.ExitStack() as stack:
         running = context.start(stack, [FRONTS[name]() for name in names])
         for front in running:   # JIT, caches, keep-alive connections
-            measure_connections(front, seconds=seconds)
+            measure_connections(front, seconds=seconds, users=USERS)
         for number in context.rounds():
             for front in running:
-                row = measure_connections(front, seconds=seconds)
+                row = measure_connections(front, seconds=seconds, users=USERS)
                 low = measure_connections(front, seconds=low_seconds, rate=rate)
                 row.update(low_p50=low["p50"], low_p99=low["p99"], low_sum_cpu=low["sum_cpu"], memory=row["memory"] / 1e6,
-                           kept="no" if row.pop("moved") > row["answered"] / 100 else "yes")
+                           kept=kept(row))
                 row["failures"] += low["failures"]
                 table.add(front.name, row, note=front.note)
                 context.progress(f"{front.name}: {row['rate']:,.0f}/s, front {row['front_cpu']:.1f} us, workers {row['workers_cpu']:.1f} us")

@@ -9,6 +9,7 @@
  * a data socket without room for a connection is waited for.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,19 @@ static void on_listening(struct channel *channel, struct accept_server *server)
 	channel_is_ready(channel);
 }
 
+static void on_option(
+    struct channel *channel, struct accept_server *server, const struct accept_message *message)
+{
+	size_t length = message->address_length;
+
+	if (server->state < SERVER_BOUND || !length || length > CHANNEL_OPTION_MAX || message->number > INT_MAX ||
+	    message->flags > INT_MAX)
+		skip(channel);
+	else if (channel->events->option)
+		channel->events->option(channel->owner, server->key, (int)message->number, (int)message->flags,
+		    &message->address, length);
+}
+
 static void on_answered(
     struct channel *channel, struct accept_server *server, const struct accept_message *message)
 {
@@ -211,6 +225,9 @@ static void take_message(
 		break;
 	case ACCEPT_LISTENING:
 		on_listening(channel, server);
+		break;
+	case ACCEPT_OPTION:
+		on_option(channel, server, message);
 		break;
 	case ACCEPT_TAKEN:
 	case ACCEPT_REFUSED:

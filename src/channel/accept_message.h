@@ -18,6 +18,7 @@
  *                                                 ANSWER error
  *   LISTENING
  *                                                 CONNECTION number, client + its socket
+ *   OPTION level, name, value    set on the socket that the front listens on; not answered
  *   TAKEN number                 the program has it
  *   REFUSED number               it has not, and no byte was read
  *
@@ -44,6 +45,7 @@ enum accept_type {
 	ACCEPT_REFUSED,
 	ACCEPT_ANSWER,
 	ACCEPT_CONNECTION,
+	ACCEPT_OPTION,
 };
 
 enum {
@@ -60,11 +62,11 @@ union accept_address {
 
 struct accept_message {
 	uint32_t type;
-	uint32_t number;         /* CONNECTION, TAKEN, REFUSED: which; OPEN: ACCEPT_VERSION */
+	uint32_t number;         /* OPTION: its level; CONNECTION, TAKEN, REFUSED: which; OPEN: ACCEPT_VERSION */
 	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog */
-	uint32_t flags;          /* BIND, CONNECTION */
+	uint32_t flags;          /* BIND, CONNECTION; OPTION: its name */
 	uint32_t process;        /* TAKEN, REFUSED: the pid that it had it, in the program's own namespace */
-	uint32_t address_length; /* BIND, ANSWER, CONNECTION; 0: none */
+	uint32_t address_length; /* OPTION: of the value, which lies in address; BIND, ANSWER, CONNECTION; 0: none */
 	union accept_address address;
 };
 

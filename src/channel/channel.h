@@ -28,6 +28,9 @@ struct channel;
 #define CHANNEL_KEY_MAX 512
 #define CHANNEL_DATA_MAX 4096
 
+/* Longest value of a socket's option: a number, or struct linger. */
+#define CHANNEL_OPTION_MAX 8
+
 /* Protocol limpet: what its hello and its welcome say. */
 #define CHANNEL_VERSION 1
 
@@ -62,6 +65,9 @@ struct channel_events {
 	/* The server `key`, answered before without an error, accepts connections now. A channel over a socket that a
 	 * predecessor used may name a server that the predecessor answered for: ignore keys that you do not know. */
 	void (*listening)(void *owner, const char *key);
+	/* accept: the application sets an option of the server `key`, as setsockopt() does. value: 1 to CHANNEL_OPTION_MAX bytes.
+	 * Whether it may is the owner's. Optional for owners of other protocols. */
+	void (*option)(void *owner, const char *key, int level, int name, const void *value, size_t length);
 	/* The server `key` was closed by the application. */
 	void (*closed_server)(void *owner, const char *key);
 	/* accept: the front's end of a data socket of the server `key`, borrowed: to be kept, as `number`, for a channel that

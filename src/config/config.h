@@ -25,6 +25,14 @@ enum flavour {
 	FLAVOUR_STICKY_SESSION_CONNECTION, /* "sticky-session:connection" */
 	FLAVOUR_SOCKET_IO,                 /* "socket.io" */
 	FLAVOUR_STICKY_LISTEN,             /* "sticky-listen" */
+	FLAVOUR_LIMPET_CONNECTION,         /* "limpet:connection" */
+};
+
+/* Protocol accept: how a program's calls are reached. */
+enum accept_way {
+	ACCEPT_AUTO,       /* as its file suggests */
+	ACCEPT_BY_PRELOAD, /* a library in it */
+	ACCEPT_BY_SECCOMP, /* from outside */
 };
 
 /* What becomes of a worker that acknowledges nothing for stuck_timeout, besides that its clients go elsewhere. */
@@ -100,6 +108,7 @@ struct pool_config {
 	uint64_t drain_timeout;
 	uint64_t kill_timeout;
 	uint64_t stuck_timeout;
+	enum accept_way accept;
 	int drain_signal; /* protocol accept: what tells a worker to finish */
 	enum stuck_action stuck_action;
 	enum on_down on_down;

@@ -32,11 +32,14 @@ const struct choice protocol_choices[] = {{"node-cluster", PROTOCOL_NODE_CLUSTER
 const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSION},
     {"sticky-cluster", FLAVOUR_STICKY_CLUSTER},
     {"sticky-session:connection", FLAVOUR_STICKY_SESSION_CONNECTION}, {"socket.io", FLAVOUR_SOCKET_IO},
-    {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {NULL, 0}};
+    {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {"limpet:connection", FLAVOUR_LIMPET_CONNECTION}, {NULL, 0}};
 
 static const struct choice stuck_action_choices[] = {{"wait", STUCK_WAIT}, {"restart", STUCK_RESTART}, {NULL, 0}};
 const struct choice on_down_choices[] = {
     {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
+
+static const struct choice accept_choices[] = {
+    {"auto", ACCEPT_AUTO}, {"preload", ACCEPT_BY_PRELOAD}, {"seccomp", ACCEPT_BY_SECCOMP}, {NULL, 0}};
 
 static const struct choice drain_signal_choices[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},
     {"HUP", SIGHUP}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {NULL, 0}};
@@ -132,6 +135,10 @@ const struct key keys[] = {
         .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
         .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
+    {KEYS_POOL, "accept", KEY_CHOICE, POOL(accept), "auto", .choices = accept_choices,
+        .help = "With protocol accept: how the program's calls are reached: preload puts a library into it, seccomp "
+                "has the kernel hand them over, which is slower, needs Linux 5.14 and sets no_new_privs; auto takes "
+                "seccomp if the command is linked statically or written in Go"},
     {KEYS_POOL, "workers", KEY_WORKERS, POOL(workers), "auto", 0, 1024,
         .help =
             "How many workers limpet starts, or \"auto\": as many as CPUs; their slots are named \"0\", \"1\" and so "

@@ -32,6 +32,7 @@ enum link_type {
 	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, bind_only, backlog, key, data; fd: a
 			       TCP socket that is to be used, or none */
 	LINK_LISTENING,     /* worker, listener, key */
+	LINK_OPTION,        /* worker, key, socket_type: level, index: name, hash: the bytes of the value, proxy_length: how many */
 	LINK_UNLISTEN,      /* worker, key */
 	LINK_KEEP,          /* worker, request: its number, key, fd: a data socket that must outlive the router */
 	LINK_DROP,          /* worker, request: it is over */
@@ -50,7 +51,7 @@ enum link_type {
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 4
+#define LINK_VERSION 5
 
 #define LINK_INDEX_WORKERS UINT32_MAX
 

@@ -124,6 +124,21 @@ static void on_listening(void *owner, const char *key)
 		slot_flush(worker->slot);
 }
 
+static void on_option(void *owner, const char *key, int level, int name, const void *value, size_t length)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_OPTION);
+	message.worker = worker->id;
+	message.socket_type = level;
+	message.index = (uint32_t)name;
+	message.proxy_length = length;
+	memcpy(&message.hash, value, length);
+	memcpy(message.key, key, strlen(key));
+	tell_supervisor(worker, &message);
+}
+
 static void on_closed_server(void *owner, const char *key)
 {
 	struct worker *worker = owner;
@@ -285,6 +300,7 @@ static void on_failed(void *owner, int error, const char *reason)
 static const struct channel_events events = {
     .listen = on_listen,
     .listening = on_listening,
+    .option = on_option,
     .closed_server = on_closed_server,
     .kept = on_kept,
     .dropped = on_dropped,

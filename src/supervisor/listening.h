@@ -36,6 +36,11 @@ void listening_read_address(struct listening *listening);
 
 void listening_set_defer_accept(const struct listening *listening, bool on);
 
+/* A program sets it on its socket, which is the listening's. What could concern anyone else is not done, nor are mistakes reported:
+ * the program has had its answer. value: borrowed. */
+void listening_set_option(
+    const struct listening *listening, int level, int name, const void *value, socklen_t length);
+
 /* Of a path that is limpet's or its workers'; where not set it stays as it is. */
 void listening_set_mode(const struct listening *listening, const struct mode *mode);
 

@@ -44,6 +44,7 @@ static uint64_t digest_number(bool is_set, uint64_t value)
 /* A row for each; the names are those of the configuration. */
 #define SETTINGS(row)                                                                                                \
 	row("command", digest_list(pool->command))                                                                   \
+	row("accept", digest_number(pool->accept != ACCEPT_AUTO, pool->accept))                                      \
 	row("environment", digest_list(pool->environment))                                                           \
 	row("directory", digest_text(pool->directory))                                                               \
 	row("user", digest_text(pool->user))                                                                         \

@@ -194,6 +194,8 @@ void process_signal(struct process *process, int number)
 		kill(process->pid, number);
 	/* One that was stopped would not see it. */
 	kill(-process->pid, SIGCONT);
+	if (process->agent && number == SIGKILL)
+		kill(process->agent, SIGKILL);
 }
 
 static void arm_end_timer(struct process *process, double delay)
@@ -443,7 +445,7 @@ void process_start_start_timer(struct process *process)
 
 static void watch_child(struct process *process)
 {
-	ev_child_set(&process->child, process->pid, 0);
+	ev_child_set(&process->child, process->agent ? process->agent : process->pid, 0);
 	ev_child_start(process->supervisor->loop, &process->child);
 }
 
@@ -483,7 +485,7 @@ static struct process *launch(struct supervised_slot *slot)
 	spawn.channel = ends[1];
 	spawn.worker = process->id;
 	spawn.generation = process->generation;
-	process->pid = spawn_worker(&spawn, &what);
+	process->pid = spawn_worker(&spawn, &process->agent, &what);
 	close(ends[1]);
 	if (process->pid < 0) {
 		log_error("%s: %s (%s): %s", process->name, what, pool->command[0], strerror(-(int)process->pid));
@@ -491,7 +493,13 @@ static struct process *launch(struct supervised_slot *slot)
 		return NULL;
 	}
 	stats_add(supervisor->stats, COUNTER_workers_started, 1);
-	log_info("%s (pid %d) started", process->name, (int)process->pid);
+	if (process->agent)
+		log_info("%s (pid %d) started; limpet-agent (pid %d) serves its system calls, as %s", process->name,
+		    (int)process->pid, (int)process->agent,
+		    pool->accept == ACCEPT_BY_SECCOMP ? "\"accept\": \"seccomp\" says"
+		                                      : "it is linked statically or written in Go");
+	else
+		log_info("%s (pid %d) started", process->name, (int)process->pid);
 	watch_child(process);
 	process_start_start_timer(process);
 	return process;
@@ -550,6 +558,7 @@ struct process *process_adopt(struct supervisor *supervisor, const struct proces
 	process->id = past->id;
 	process->generation = past->generation;
 	process->pid = past->pid;
+	process->agent = past->agent;
 	process->ready = past->ready;
 	process->ready_since = past->ready_since;
 	process->leaving = past->leaving;

@@ -32,6 +32,7 @@ struct process {
 	uint32_t id;
 	uint32_t generation;
 	pid_t pid;
+	pid_t agent; /* the limpet-agent that started it, which is our child instead; 0: none */
 	int channel; /* the front's end; routers get copies */
 	bool external;      /* not limpet's child: see external.h, which owns what follows */
 	int escort;         /* where limpet-join listens; -1: nobody does */
@@ -91,6 +92,7 @@ struct process_past {
 	uint32_t id;
 	uint32_t generation;
 	pid_t pid;
+	pid_t agent;
 	int channel; /* consumed */
 	bool external;
 	int escort; /* consumed; -1: none */

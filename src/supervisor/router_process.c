@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "router/router.h"
 #include "supervisor/listeners.h"
+#include "supervisor/listening.h"
 #include "supervisor/parked.h"
 #include "supervisor/pools.h"
 #include "supervisor/process.h"
@@ -216,6 +217,17 @@ static void listens(struct process *process, const char *key)
 		server->accepts = true;
 }
 
+static void set_option(struct supervisor *supervisor, struct process *process, const struct link_message *message)
+{
+	struct process_server *server = process_server_find(process, message->key);
+	struct listening *listening = server ? listeners_find(supervisor, server->listening) : NULL;
+
+	/* What limpet listens on by its own configuration is not the program's to change. */
+	if (listening && listening->index == LINK_INDEX_WORKERS && message->proxy_length <= sizeof(message->hash))
+		listening_set_option(listening, message->socket_type, (int)message->index, &message->hash,
+		    (socklen_t)message->proxy_length);
+}
+
 static void on_worker_message(struct supervisor *supervisor, const struct link_message *message, int fd)
 {
 	struct process *process = process_find(supervisor, message->worker);
@@ -228,6 +240,9 @@ static void on_worker_message(struct supervisor *supervisor, const struct link_m
 		break;
 	case LINK_LISTENING:
 		listens(process, message->key);
+		break;
+	case LINK_OPTION:
+		set_option(supervisor, process, message);
 		break;
 	case LINK_UNLISTEN:
 		unlisten(supervisor, process, message->key);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #include "channel/accept_message.h"
 #include "supervisor/preload.h"
+#include "worker/agent/report.h"
 
 #define CHANNEL_FD 3
 #define ERROR_FD 4
@@ -23,34 +25,28 @@
 /* The control socket of protocol accept: not among the first, which programs close, pass on or count on. */
 #define CONTROL_FD 192
 
-static const char *const steps[] = {
-    "cannot set up the channel",
-    "cannot change to its directory",
-    "cannot change to its user",
-    "cannot change to its group",
-    "cannot set its limits",
-    "cannot set its environment",
-    "cannot find liblimpet-accept.so, which protocol accept preloads (is limpet installed completely?)",
-    "cannot find liblimpet-accept-musl.so, which protocol accept preloads into programs of musl (build limpet where "
-    "musl-gcc is, Debian's musl-tools, or set \"accept\": \"seccomp\")",
-    "cannot run its command",
-};
+#define AGENT "limpet-agent"
 
-enum step {
-	STEP_CHANNEL,
-	STEP_DIRECTORY,
-	STEP_USER,
-	STEP_GROUP,
-	STEP_LIMITS,
-	STEP_ENVIRONMENT,
-	STEP_PRELOAD,
-	STEP_PRELOAD_MUSL,
-	STEP_EXEC,
-};
-
-struct failure {
-	int error;
-	enum step step;
+static const char *const steps[REPORT_STEPS] = {
+    [REPORT_CHANNEL] = "cannot set up the channel",
+    [REPORT_DIRECTORY] = "cannot change to its directory",
+    [REPORT_USER] = "cannot change to its user",
+    [REPORT_GROUP] = "cannot change to its group",
+    [REPORT_LIMITS] = "cannot set its limits",
+    [REPORT_ENVIRONMENT] = "cannot set its environment",
+    [REPORT_PRELOAD] =
+        "cannot find liblimpet-accept.so, which protocol accept preloads (is limpet installed completely?)",
+    [REPORT_PRELOAD_MUSL] =
+        "cannot find liblimpet-accept-musl.so, which protocol accept preloads into programs of musl (build limpet "
+        "where musl-gcc is, Debian's musl-tools, or set \"accept\": \"seccomp\")",
+    [REPORT_AGENT] = "cannot run limpet-agent, which serves its system calls (is limpet installed completely?)",
+    [REPORT_TRAP] = "cannot trap its system calls (\"accept\": \"seccomp\", which statically linked programs and "
+                    "Go's get, needs Linux 5.14 or newer, and a container that allows seccomp(); else use protocol "
+                    "limpet, or link it dynamically and build it with gccgo)",
+    [REPORT_REACH] = "cannot reach its files and memory (\"accept\": \"seccomp\" needs pidfd_getfd() and "
+                     "/proc/PID/mem: allow ptrace() of children, kernel.yama.ptrace_scope at most 1, and in a "
+                     "container CAP_SYS_PTRACE)",
+    [REPORT_EXEC] = "cannot run its command",
 };
 
 static void reset_signals(void)
@@ -159,13 +155,55 @@ static int set_limits(const struct spawn *spawn)
 	return 0;
 }
 
-static void fail(enum step step, int error)
+static void fail(enum report_step step, int error)
 {
-	struct failure failure = {.error = error < 0 ? -error : error, .step = step};
+	struct report report = {.step = step, .value = error < 0 ? -error : error};
 
-	if (write(ERROR_FD, &failure, sizeof(failure)) < 0)
+	if (write(ERROR_FD, &report, sizeof(report)) < 0)
 		_exit(126);
 	_exit(127);
+}
+
+/* Can it only be reached from outside? */
+static bool needs_agent(const struct pool_config *pool, enum program program)
+{
+	if (pool->protocol != PROTOCOL_ACCEPT)
+		return false;
+#ifdef HAVE_SECCOMP
+	return pool->accept == ACCEPT_BY_SECCOMP ||
+	       (pool->accept == ACCEPT_AUTO && (program == PROGRAM_STATIC || program == PROGRAM_GO));
+#else
+	return false;
+#endif
+}
+
+/* Installed in libexecdir; in a build tree it lies in worker/agent/ beside limpet. */
+static void exec_agent(int channel, char **command)
+{
+	char path[PATH_MAX], self[PATH_MAX - sizeof("/worker/agent/" AGENT)];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	size_t count = 0;
+	char **arguments, *slash, name[] = AGENT;
+
+	while (command[count])
+		count++;
+	arguments = calloc(count + 2, sizeof(*arguments));
+	if (!arguments)
+		fail(REPORT_AGENT, ENOMEM);
+	arguments[0] = name;
+	memcpy(arguments + 1, command, count * sizeof(*arguments));
+	if (channel != AGENT_CONTROL_FD && (dup2(channel, AGENT_CONTROL_FD) < 0 || close(channel) < 0))
+		fail(REPORT_CHANNEL, errno);
+	fcntl(AGENT_REPORT_FD, F_SETFD, 0);
+	self[length > 0 ? length : 0] = '\0';
+	slash = strrchr(self, '/');
+	if (slash) {
+		*slash = '\0';
+		snprintf(path, sizeof(path), "%s/worker/agent/" AGENT, self);
+		execv(path, arguments);
+	}
+	execv(LIMPET_LIBEXECDIR "/" AGENT, arguments);
+	fail(REPORT_AGENT, errno);
 }
 
 static void run_child(const struct spawn *spawn, int errors, pid_t parent) __attribute__((noreturn));
@@ -173,7 +211,7 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent) __att
 static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 {
 	const struct pool_config *pool = spawn->pool;
-	bool accepts = pool->protocol == PROTOCOL_ACCEPT;
+	bool accepts = pool->protocol == PROTOCOL_ACCEPT, agent;
 	enum program program = PROGRAM_UNKNOWN;
 	const struct passwd *user = NULL;
 	int result, channel;
@@ -182,45 +220,59 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 	reset_signals();
 	channel = arrange_fds(spawn->channel, errors, accepts);
 	if (channel < 0)
-		fail(STEP_CHANNEL, channel);
+		fail(REPORT_CHANNEL, channel);
 	if (pool->user && !(user = getpwnam(pool->user)))
-		fail(STEP_USER, ENOENT);
+		fail(REPORT_USER, ENOENT);
 	if ((user || pool->group) && (result = change_group(pool, user)) < 0)
-		fail(STEP_GROUP, result);
+		fail(REPORT_GROUP, result);
 	if ((result = set_limits(spawn)) < 0)
-		fail(STEP_LIMITS, result);
+		fail(REPORT_LIMITS, result);
 	if (user && setuid(user->pw_uid) < 0)
-		fail(STEP_USER, errno);
+		fail(REPORT_USER, errno);
 	if (pool->umask.is_set)
 		umask((mode_t)pool->umask.bits);
 	if (pool->directory && chdir(pool->directory) < 0)
-		fail(STEP_DIRECTORY, errno);
+		fail(REPORT_DIRECTORY, errno);
 	if (set_environment(spawn) < 0)
-		fail(STEP_ENVIRONMENT, ENOMEM);
+		fail(REPORT_ENVIRONMENT, ENOMEM);
 	if (accepts)
 		program = program_look(pool->command[0]);
-	if (accepts && (result = preload_set_environment(channel, program)) < 0)
-		fail(program == PROGRAM_MUSL ? STEP_PRELOAD_MUSL : STEP_PRELOAD, result);
+	agent = needs_agent(pool, program);
+	if (accepts && !agent && (result = preload_set_environment(channel, program)) < 0)
+		fail(program == PROGRAM_MUSL ? REPORT_PRELOAD_MUSL : REPORT_PRELOAD, result);
 	/* Behind setuid(), which clears it. The parent may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);
+	if (agent)
+		exec_agent(channel, pool->command);
 	execvp(pool->command[0], pool->command);
-	fail(STEP_EXEC, errno);
+	fail(REPORT_EXEC, errno);
 	_exit(127);
 }
 
-pid_t spawn_worker(const struct spawn *spawn, const char **what)
+/* Reads one report. False: there is none any more, the program runs. */
+static bool read_report(int errors, struct report *report)
 {
-	struct failure failure;
-	pid_t pid, parent = getpid();
-	int errors[2];
 	ssize_t length;
 
-	*what = steps[STEP_CHANNEL];
+	do
+		length = read(errors, report, sizeof(*report));
+	while (length < 0 && errno == EINTR);
+	return length == sizeof(*report);
+}
+
+pid_t spawn_worker(const struct spawn *spawn, pid_t *agent, const char **what)
+{
+	struct report report;
+	pid_t pid, program, parent = getpid();
+	int errors[2];
+
+	*agent = 0;
+	*what = steps[REPORT_CHANNEL];
 	if (pipe2(errors, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
+	pid = program = fork();
 	if (pid == 0)
 		run_child(spawn, errors[1], parent);
 	close(errors[1]);
@@ -232,13 +284,18 @@ pid_t spawn_worker(const struct spawn *spawn, const char **what)
 		return -error;
 	}
 	setpgid(pid, pid); /* in both processes, so that it is done in whichever comes first */
-	do
-		length = read(errors[0], &failure, sizeof(failure));
-	while (length < 0 && errno == EINTR);
+	while (read_report(errors[0], &report)) {
+		if (report.step == REPORT_STARTED && report.value > 0) {
+			*agent = pid;
+			program = report.value;
+			continue;
+		}
+		close(errors[0]);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		*what = report.step >= 0 && report.step < REPORT_STARTED ? steps[report.step] : steps[REPORT_AGENT];
+		return report.value > 0 ? -report.value : -EPROTO;
+	}
 	close(errors[0]);
-	if (length != sizeof(failure))
-		return pid;
-	waitpid(pid, NULL, 0);
-	*what = steps[failure.step];
-	return -failure.error;
+	return program;
 }

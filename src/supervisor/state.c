@@ -102,14 +102,14 @@ static json_t *make_process(struct process *process)
 	double end_in = ev_is_active(&process->end_timer)
 			    ? ev_timer_remaining(process->supervisor->loop, &process->end_timer)
 			    : -1;
-	json_t *result = json_pack("{s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:b, s:f, s:b, s:b, s:i, s:f, s:f, s:f, s:i}",
+	json_t *result = json_pack("{s:I, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:b, s:f, s:b, s:b, s:i, s:f, s:f, s:f, s:i, s:i}",
 	    "id", (json_int_t)process->id, "pool", process->pool_name, "slot", process->slot_name, "place",
 	    place_of(process), "generation", (json_int_t)process->generation, "pid", (int)process->pid, "fd",
 	    process->channel, "protocol", (int)process->protocol, "flavour", (int)process->flavour, "ready",
 	    process->ready, "ready_since", process->ready_since, "leaving", process->leaving, "draining",
 	    process->draining, "last_signal", process->last_signal, "drain_timeout", process->drain_timeout,
 	    "kill_timeout", process->kill_timeout, "end_in", end_in, "drain_signal",
-	    process->drain_signal);
+	    process->drain_signal, "agent", (int)process->agent);
 
 	if (result && process->external) {
 		json_object_set_new(result, "external", json_true());

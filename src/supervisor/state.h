@@ -9,7 +9,7 @@
  *    "slots": [{"pool", "slot", "generation", "failures", "restarts", "handed_off", "acknowledged", "stats", "outdated"}],
  *    "processes": [{"id", "pool", "slot", "place": "process"|"incoming"|"retired", "generation", "pid", "fd", "protocol", "flavour",
  *                   "ready", "ready_since", "leaving", "draining", "last_signal", "drain_timeout", "kill_timeout", "end_in",
- *                   "drain_signal", "external", "escort": N, "left", "lost",
+ *                   "drain_signal", "agent", "external", "escort": N, "left", "lost",
  *                   "servers": [{"key", "listening", "accepts"}], "kept": [{"key", "number", "fd"}]}],
  *    "stats": FD, "counters": {NAME: N}}
  *

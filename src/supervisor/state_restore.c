@@ -280,6 +280,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 	    .id = (uint32_t)integer(item, "id"),
 	    .generation = (uint32_t)integer(item, "generation"),
 	    .pid = (pid_t)integer(item, "pid"),
+	    .agent = (pid_t)integer(item, "agent"),
 	    .channel = socket_of(item, "fd"),
 	    .external = boolean(item, "external"),
 	    .escort = socket_of(item, "escort"),
@@ -307,7 +308,7 @@ static int restore_process(struct supervisor *supervisor, const json_t *item)
 			close(past.escort);
 		return -EPROTO;
 	}
-	if (!past.external && !is_child(past.pid)) {
+	if (!past.external && !is_child(past.agent ? past.agent : past.pid)) {
 		log_warning("pool %s: worker %s: pid %d is no child of limpet's any more: it is left alone", pool, slot,
 		    (int)past.pid);
 		close(past.channel);

@@ -19,6 +19,28 @@ PYTHON = "/usr/bin/python3"
 PLAIN = [PYTHON, paths.APPS / "plain.py"]
 
 
+@pytest.fixture(name="limpet", params=["preload", "seccomp"])
+def _limpet(limpet, request):
+    """Every test twice: what a program sees is the same, whichever way its calls are reached."""
+    if request.param == "seccomp" and not paths.agent().exists():
+        pytest.skip("limpet was built without libseccomp")
+
+    def start(command=None, *, config=None, workers=None, sticky=None, listen=None, **options):
+        if config is None:
+            config = {"pools": {"default": {"command": [str(word) for word in command], "workers": workers}}}
+            listener = {"pool": "default"}
+            if sticky:
+                listener["sticky"] = [{sticky.partition(":")[0]: sticky.partition(":")[2]}]
+            if listen:
+                listener["address"] = listen
+            if len(listener) > 1:
+                config["listeners"] = {"web": listener}
+        for pool in config["pools"].values():
+            pool["accept"] = request.param
+        return limpet(config=config, **options)
+    return start
+
+
 def free_port():
     """A port that nobody has now, and that the kernel gives to no client: these programs are told theirs."""
     for port in random.sample(range(10240, 32768), 100):
@@ -299,6 +321,7 @@ def test_what_is_left_of_the_front_costs_a_worker_nothing(limpet, tmp_path):
     held[0].close()
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_a_worker_that_listens_past_limpet_is_found(limpet, tmp_path):
     program = tmp_path / "static-server"
     subprocess.run(["cc", "-static", "-o", program, paths.APPS / "static-server.c"], check=True)
@@ -366,6 +389,7 @@ while True:
         front.wait_for(f"connected from {source}")
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
 def test_options_are_answered_as_alone(limpet):
     """Programs copy options of the listening to the accepted socket: what is not true there breaks, or slows, connections."""
     program = paths.APPS / "socket-options.py"
@@ -438,3 +462,48 @@ def test_a_program_that_is_to_see_the_proxy(limpet):
         connection.send(proxy_protocol.v1("203.0.113.9") + request("/"))
         seen = connection.response().json()
         assert seen["peer"] == seen["peername"] == "%s:%d" % connection.socket.getsockname()
+
+
+LATE_OPTIONS = """
+import json, os, socket, sys
+listening = socket.socket()
+listening.bind(("127.0.0.1", int(sys.argv[1])))
+if "FORK" in os.environ and os.fork():
+    os.wait()
+listening.listen(16)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
+listening.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 33)
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # would concern others
+while True:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(65536)
+        body = json.dumps([connection.getsockopt(*option) for option in (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            (socket.IPPROTO_IP, socket.IP_TTL), (socket.SOL_SOCKET, socket.SO_REUSEPORT))]).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"FORK": "1"}], ids=["listens itself", "the child listens"])
+def test_options_that_are_set_late_are_the_connections(limpet, tmp_path, options):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, free_port()], workers=1, env=options)
+    front.wait_ready(1)
+    address = front.address
+    wait_until(lambda: get(address).json() == [1, 77, 33, 0], "options set at the front")
+    # They are the socket's, whoever passes it on.
+    os.kill(front.router(), signal.SIGKILL)
+    assert get(address).json() == [1, 77, 33, 0]
+
+
+def test_a_listener_of_limpets_own_is_not_the_programs(limpet, tmp_path):
+    program = tmp_path / "late.py"
+    program.write_text(LATE_OPTIONS, encoding="utf-8")
+    front = limpet([PYTHON, program, "7"], workers=1, listen="127.0.0.1:0")
+    front.wait_ready(1)
+    # The option has come before the connection: they take the same way.
+    get(front.address)
+    assert get(front.address).json()[1:] == [7200, 64, 0]

@@ -37,14 +37,14 @@ def test_completion():
 
 
 def test_no_registry_is_named_in_the_lock_of_the_test_packages():
-    for directory in paths.APPS, paths.APPS / "servers":
+    for directory in paths.APPS, paths.APPS / "servers", paths.ROOT / "bench":
         lock = json.loads((directory / "package-lock.json").read_text())
         assert not [name for name, package in lock["packages"].items() if "resolved" in package]
         pinned = json.loads((directory / "package.json").read_text())["dependencies"]
         assert not [name for name, version in pinned.items() if version.rsplit("@", 1)[-1][0] in "^~*<>="]
 
 
-@pytest.mark.parametrize("script", sorted(paths.TESTS.glob("*/*.js")),
+@pytest.mark.parametrize("script", sorted([*paths.TESTS.glob("*/*.js"), *paths.ROOT.glob("bench/*.js")]),
                          ids=lambda path: path.name)
 def test_javascript(script):
     check("node", "--check", script)

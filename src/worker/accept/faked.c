@@ -86,6 +86,8 @@ bool faked_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return false;
 	own = kept_own(fd);
 	*result = own >= 0 ? real()->setsockopt(own, level, name, value, length) : 0;
+	if (*result == 0 && (own < 0 || !kept_is_own(own)))
+		listening_option(fd, level, name, value, length);
 	/* accept() itself is to end in this time. */
 	if (level == SOL_SOCKET && name == SO_RCVTIMEO)
 		*result = real()->setsockopt(fd, level, name, value, length);

@@ -121,16 +121,21 @@ void kept_give_own(int near)
 		put_shadow(i, own);
 }
 
+bool kept_is_own(int own)
+{
+	union accept_address address = {.sa.sa_family = AF_UNSPEC};
+	socklen_t length = sizeof(address);
+
+	return real()->getsockname(own, &address.sa, &length) == 0 && address.in.sin_port != 0;
+}
+
 /* Whoever listens may be the child: a copy that the parent kept would hold the address open when the front has closed it. */
 static void before_fork(void)
 {
 	for (int i = 0; i < ENTRIES; i++) {
-		union accept_address address = {.sa.sa_family = AF_UNSPEC};
-		socklen_t length = sizeof(address);
 		int own = atomic_load(&entries[i].own);
 
-		if (atomic_load(&entries[i].inode) > 1 && own >= 0 &&
-		    real()->getsockname(own, &address.sa, &length) == 0 && address.in.sin_port != 0)
+		if (atomic_load(&entries[i].inode) > 1 && own >= 0 && kept_is_own(own))
 			put_shadow(i, own);
 	}
 }

@@ -179,6 +179,21 @@ static int swap(int fd, const struct sockaddr *address, socklen_t length, bool b
 	return 0;
 }
 
+void listening_option(int fd, int level, int name, const void *value, socklen_t length)
+{
+	struct accept_message message = {.type = ACCEPT_OPTION,
+	    .number = (uint32_t)level,
+	    .flags = (uint32_t)name,
+	    .address_length = length};
+	int before = errno;
+
+	if (!value || length > sizeof(message.address))
+		return;
+	memcpy(&message.address, value, length);
+	send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+	errno = before;
+}
+
 static int listen_at_front(int fd, int backlog)
 {
 	struct accept_message question = {.type = ACCEPT_LISTEN, .value = backlog}, answer;

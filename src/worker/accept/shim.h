@@ -89,6 +89,9 @@ void kept_add(int near, int own, int far);
  * executed since. Borrowed. */
 int kept_own(int near);
 
+/* Is it still the program's own, not its shadow? */
+bool kept_is_own(int own);
+
 /* Closes the program's own socket, which is the front's now. Its shadow takes its place. */
 void kept_give_own(int near);
 
@@ -126,6 +129,9 @@ void registered_put_back(int fd, struct registered *registered);
 bool listening_bind(int fd, const struct sockaddr *address, socklen_t length, int *result);
 bool listening_listen(int fd, int backlog, int *result);
 bool listening_connect(int fd, const struct sockaddr *address, socklen_t length, int *result);
+
+/* Tells the front an option that the program has set since the socket is the front's. Lost if there is no room. */
+void listening_option(int fd, int level, int name, const void *value, socklen_t length);
 
 /* ---- accepted.c ---- */
 

@@ -62,6 +62,15 @@ static void on_listening(void *owner, const char *key)
 	tell("listening %s", key);
 }
 
+static void on_option(void *owner, const char *key, int level, int name, const void *value, size_t length)
+{
+	int number = 0;
+
+	assert_in_range(length, 1, CHANNEL_OPTION_MAX);
+	memcpy(&number, value, length < sizeof(number) ? length : sizeof(number));
+	tell("option %s %d/%d=%d", key, level, name, number);
+}
+
 static void on_closed_server(void *owner, const char *key)
 {
 	tell("closed %s", key);
@@ -103,6 +112,7 @@ static void on_failed(void *owner, int error, const char *reason)
 static const struct channel_events events = {
     .listen = on_listen,
     .listening = on_listening,
+    .option = on_option,
     .closed_server = on_closed_server,
     .kept = on_kept,
     .dropped = on_dropped,
@@ -229,6 +239,15 @@ static void worker_binds(int near, const char *text, unsigned flags)
 	close(fd);
 }
 
+static void worker_sets(int near, uint32_t level, uint32_t name, int value, uint32_t length)
+{
+	struct accept_message message = {
+	    .type = ACCEPT_OPTION, .number = level, .flags = name, .address_length = length};
+
+	memcpy(&message.address, &value, sizeof(value));
+	assert_int_equal(fd_send(near, &message, sizeof(message), -1), sizeof(message));
+}
+
 /* Returns its number; *fd may be NULL. */
 static uint32_t worker_hears(int near, enum accept_type type, int value)
 {
@@ -319,6 +338,32 @@ static void from_bind_to_the_end(void **state)
 	owner_is_told("dropped; closed " ANY "; refused 4");
 	close_fd(&control);
 	owner_is_told("failed 0 (end of file)");
+	close_channel();
+}
+
+static void options_of_a_socket_that_is_the_front_s(void **state)
+{
+	int near;
+
+	open_channel(4);
+	near = worker_opens();
+	worker_sets(near, 6, 1, 1, sizeof(int)); /* not bound yet */
+	owner_is_told("");
+	assert_int_equal(channel_skipped(channel), 1);
+	close(near);
+	owner_is_told("");
+	near = listening(ANY);
+	worker_sets(near, 6, 1, 1, sizeof(int));
+	worker_sets(near, 1, 9, 256, sizeof(int));
+	owner_is_told("option " ANY " 6/1=1; option " ANY " 1/9=256");
+	worker_sets(near, 6, 1, 1, 0);
+	worker_sets(near, 6, 1, 1, CHANNEL_OPTION_MAX + 1);
+	worker_sets(near, 6, 1, 1, UINT32_MAX);
+	worker_sets(near, UINT32_MAX, 1, 1, sizeof(int));
+	worker_sets(near, 6, UINT32_MAX, 1, sizeof(int));
+	owner_is_told("");
+	assert_int_equal(channel_skipped(channel), 6);
+	close(near);
 	close_channel();
 }
 
@@ -672,6 +717,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(from_bind_to_the_end),
+	    TEST(options_of_a_socket_that_is_the_front_s),
 	    TEST(the_owner_says_no),
 	    TEST(names_of_servers),
 	    TEST(several_processes_listen),

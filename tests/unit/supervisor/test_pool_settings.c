@@ -24,6 +24,8 @@ static const struct pool_config others[] = {
     {.command = command, .limit_processes = {true, 1024}},
     {.command = command, .limit_memory = {true, 1024}},
     {.command = command, .limit_core = {true, 0}},
+    {.command = command, .accept = ACCEPT_BY_PRELOAD},
+    {.command = command, .accept = ACCEPT_BY_SECCOMP},
 };
 
 /* Over a reload, and over an upgrade. */
