@@ -300,7 +300,42 @@ def check_manual(_, __, command):
     assert (paths.ROOT / shlex.split(command)[2]).exists()
 
 
+def check_python_package(limpet, place, command):
+    """Installed as shown: the virtual environment, the package, a runner."""
+    package = place / "src" / "worker" / "python"
+    if not package.exists():
+        shutil.copytree(paths.ROOT / "src" / "worker" / "python", package,
+                        ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info", ".mypy_cache"))
+    lines = [line for _, line in documents.commands() if line.startswith(("python3 -m venv ", "venv/bin/pip "))]
+    environment = {**os.environ, "PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    for line in lines:
+        run(*shlex.split(line), cwd=place, env=environment)
+    if command in lines:
+        run(place / "venv" / "bin" / "python", "-c", "import limpet.asyncio, limpet.uvicorn, limpet.hypercorn", cwd=place)
+        return
+    (place / "app.py").write_text("""import os
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        body = b"slot %s\\n" % os.environ["LIMPET_SLOT"].encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+""", encoding="utf-8")
+    check_serves(limpet, place, command)
+
+
+def check_node_module(_, place, command):
+    package = place / "src" / "worker" / "node"
+    shutil.copytree(paths.ROOT / "src" / "worker" / "node", package)
+    run(*shlex.split(command), "--offline", "--no-audit", "--no-fund", cwd=place)
+    assert run("node", "-e", "console.log(typeof require('limpet/worker').join)", cwd=place) == "function\n"
+
+
 CHECKS = {
+    "python3 -m venv --system-site-packages venv": check_python_package,
+    "venv/bin/pip install --no-index --no-build-isolation src/worker/python": check_python_package,
+    "limpet -n 4 -l 8080 -s cookie:sid -p limpet -- venv/bin/python -m limpet.uvicorn app:app": check_python_package,
+    "limpet -n 4 -l 8080 -s cookie:sid -p limpet -- venv/bin/python -m limpet.hypercorn app:app": check_python_package,
+    "npm install ./src/worker/node": check_node_module,
     "limpet -n 4 -s cookie:sid -- python3 -m http.server 8000": check_program,
     "sh config/demo": check_demo,
     "sh tests/run": check_script,

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import paths
+from harness import documents, paths
 from harness.http import Connection, get
 from harness.wait import wait_until
 
@@ -27,11 +27,11 @@ class Workers:
         self.directory = directory
         self.processes = []
 
-    def start(self, slot=None, node="node", **environment):
+    def start(self, slot=None, node="node", program=paths.APPS / "joins.js", **environment):
         environment = clean_environment(LIMPET_SOCKET=str(self.directory / "join"), **environment)
         if slot is not None:
             environment["LIMPET_SLOT"] = slot
-        process = subprocess.Popen([node, paths.APPS / "joins.js"], env=environment, stdout=subprocess.PIPE,
+        process = subprocess.Popen([node, program], env=environment, stdout=subprocess.PIPE,
                                    stdin=subprocess.DEVNULL, text=True)
         self.processes.append(process)
         return process
@@ -152,8 +152,7 @@ def test_close(limpet, workers, tmp_path):
     process = workers.start()
     ready(front, 1)
     process.send_signal(signal.SIGUSR2)
-    process.wait_closed = process.stdout.readline()
-    assert process.wait_closed == "drain\n"
+    assert process.stdout.readline() == "drain\n"
     ready(front, 0)
 
 
@@ -180,6 +179,27 @@ def test_versions_of_node(limpet, workers, tmp_path, version):
     assert get(front.address).json()["pid"] == process.pid
     front.ctl("restart")
     assert process.wait(20) == 0
+
+
+def test_the_example_of_the_manual(limpet, workers, tmp_path):
+    front = start(limpet, tmp_path, 1)
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "limpet").symlink_to(MODULE)
+    (tmp_path / "worker.js").write_text(documents.literal("limpet-worker.7", "const { join }"), encoding="utf-8")
+    process = workers.start(program=tmp_path / "worker.js")
+    assert process.stdout.readline() == "limpet sends connections for slot 0\n"
+    ready(front, 1)
+    assert get(front.address).body == b"slot 0\n"
+    process.terminate()
+    assert process.stdout.readline() == "limpet sends no more\n"
+    assert process.wait(20) == 0
+
+
+def test_one_that_comes_before_limpet(limpet, workers, tmp_path):
+    process = workers.start()
+    front = start(limpet, tmp_path, 1)
+    ready(front, 1)
+    assert get(front.address).json()["pid"] == process.pid
 
 
 # ---- misuse ----

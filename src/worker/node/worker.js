@@ -127,7 +127,9 @@ class Worker extends EventEmitter {
 
   _message(message, socket) {
     if (!message) return;
-    if (message.type === "limpet:drain") {
+    if (message.type === "limpet:ping") {
+      this._tell({ type: "limpet:pong", id: message.id });
+    } else if (message.type === "limpet:drain") {
       this._drain();
     } else if (message.type === "limpet:connection" && socket) {
       const { listener, client, key } = message;
