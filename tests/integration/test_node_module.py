@@ -116,14 +116,18 @@ def test_the_next_limpet(limpet, workers, tmp_path, number):
 
 
 def test_a_launcher_that_dies_is_started_again(limpet, workers, tmp_path):
+    """limpet needs it no more; the next limpet does."""
     front = start(limpet, tmp_path, 1)
     process = workers.start("0")
     ready(front, 1)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
+    os.kill(int(children[0]), signal.SIGKILL)
     with Connection(front.address) as socket:
         assert socket.upgrade().status == 101
-        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
-        os.kill(int(children[0]), signal.SIGKILL)
-        front.wait_for(r"worker 0 .*ready", count=2)
+        os.kill(front.process.pid, signal.SIGKILL)
+        front.wait()
+        front = start(limpet, tmp_path, 1)
+        ready(front, 1)
         assert get(front.address).json()["pid"] == process.pid
         assert socket.say("still here")["pid"] == process.pid
 

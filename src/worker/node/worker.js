@@ -91,7 +91,7 @@ class Worker extends EventEmitter {
     if (this._pool) words.push("-P", this._pool);
     if (this.slot) words.push("-s", this.slot);
     const child = spawn(this._launcher, words, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    const attempt = { child, said: "", over: false };
+    const attempt = { child, said: "", slot: undefined, asked: false, over: false };
     this._attempt = attempt;
     child.on("message", (message, socket) => this._message(message, socket));
     child.on("error", (error) => this._over(attempt, error));
@@ -117,18 +117,29 @@ class Worker extends EventEmitter {
     attempt.said = line.replace(/^limpet-join: (error: |warning: )?/, "");
     process.stderr.write(`${line}\n`);
     const joined = / joined pool (\S+) as worker (\S+)$/.exec(line);
-    if (joined && !attempt.over && !this.drained) {
-      this.slot = joined[2];
-      this._joined = true;
-      this._delay = RETRY_FIRST;
-      this.emit("joined", this.slot);
+    if (joined) {
+      attempt.slot = joined[2];
+      this._hasJoined(attempt);
     }
+  }
+
+  // Both limpet-join and limpet have said so; in which order these two come is not certain.
+  _hasJoined(attempt) {
+    if (!attempt.slot || !attempt.asked || this.drained) return;
+    this.slot = attempt.slot;
+    attempt.slot = undefined;
+    attempt.asked = false;
+    this._joined = true;
+    this._delay = RETRY_FIRST;
+    this.emit("joined", this.slot);
   }
 
   _message(message, socket) {
     if (!message) return;
     if (message.type === "limpet:ping") {
       this._tell({ type: "limpet:pong", id: message.id });
+      this._attempt.asked = true;
+      this._hasJoined(this._attempt);
     } else if (message.type === "limpet:drain") {
       this._drain();
     } else if (message.type === "limpet:connection" && socket) {
