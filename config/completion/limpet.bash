@@ -26,6 +26,7 @@ _limpet() {
 	:)
 		[[ ${COMP_WORDS[COMP_CWORD - 2]} == node-ipc ]] && mapfile -t COMPREPLY < <(compgen -W \
 			'socket.io sticky-session sticky-cluster sticky-session:connection sticky-listen limpet:connection' -- "$word")
+		[[ ${COMP_WORDS[COMP_CWORD - 2]} == node-cluster ]] && mapfile -t COMPREPLY < <(compgen -W 'accept message' -- "$word")
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W \

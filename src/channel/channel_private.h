@@ -28,6 +28,7 @@ struct channel_protocol {
 	int (*answer_listen)(struct channel *channel, uint64_t request, int error,
 	    const struct address *sockname, int fd, const char *data); /* optional: -ENOENT */
 	int (*keep)(struct channel *channel, const char *key, uint64_t number, int fd); /* optional: -EINVAL */
+	void (*offer_accept)(struct channel *channel); /* optional */
 	int (*drain)(struct channel *channel);
 	int (*leave)(struct channel *channel, const char *reason); /* optional: nothing is said */
 	int (*probe)(struct channel *channel);
@@ -38,9 +39,12 @@ struct channel_protocol {
 	void (*written)(struct channel *channel, const struct output_message *message);
 };
 
+struct acceptor;
+
 struct channel {
 	const struct channel_protocol *protocol;
 	void *state; /* the protocol's */
+	struct acceptor *acceptor; /* data sockets (accept_private.h); NULL: none so far */
 	int fd;
 	int poll_fd; /* what channel_fd() returns: fd, or the protocol's own */
 	enum flavour flavour;

@@ -38,6 +38,9 @@ enum accept_way {
 /* What becomes of a worker that acknowledges nothing for stuck_timeout, besides that its clients go elsewhere. */
 enum stuck_action { STUCK_WAIT, STUCK_RESTART };
 
+/* How workers of node-cluster get connections: through accept() where they can, or in Node.js' own messages. */
+enum connections { CONNECTIONS_ACCEPT, CONNECTIONS_MESSAGE };
+
 enum on_down { ON_DOWN_HOLD, ON_DOWN_NEXT, ON_DOWN_REJECT };
 
 /* Permission bits, or those that are masked out. */
@@ -88,6 +91,7 @@ struct pool_config {
 	char **command; /* NULL-terminated; NULL: limpet starts no worker */
 	enum protocol protocol; /* never PROTOCOL_AUTO once loaded */
 	enum flavour flavour;
+	enum connections connections; /* protocol node-cluster */
 	struct slot_config *slots;
 	size_t slots_count;
 	size_t workers; /* the first slots are for so many workers that limpet starts, the others for external ones */

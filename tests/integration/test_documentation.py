@@ -300,19 +300,23 @@ def check_manual(_, __, command):
     assert (paths.ROOT / shlex.split(command)[2]).exists()
 
 
+PYTHON_PACKAGE = {}  # where it was installed, once for all of its commands
+
+
 def check_python_package(limpet, place, command):
     """Installed as shown: the virtual environment, the package, a runner."""
-    package = place / "src" / "worker" / "python"
-    if not package.exists():
-        shutil.copytree(paths.ROOT / "src" / "worker" / "python", package,
-                        ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info", ".mypy_cache"))
     lines = [line for _, line in documents.commands() if line.startswith(("python3 -m venv ", "venv/bin/pip "))]
-    environment = {**os.environ, "PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    for line in lines:
-        run(*shlex.split(line), cwd=place, env=environment)
+    if not PYTHON_PACKAGE:
+        shutil.copytree(paths.ROOT / "src" / "worker" / "python", place / "src" / "worker" / "python",
+                        ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info", ".mypy_cache"))
+        for line in lines:
+            run(*shlex.split(line), cwd=place, env={**os.environ, "PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        PYTHON_PACKAGE["venv"] = place / "venv"
     if command in lines:
-        run(place / "venv" / "bin" / "python", "-c", "import limpet.asyncio, limpet.uvicorn, limpet.hypercorn", cwd=place)
+        run(PYTHON_PACKAGE["venv"] / "bin" / "python", "-c", "import limpet.asyncio, limpet.uvicorn, limpet.hypercorn", cwd=place)
         return
+    if not (place / "venv").exists():
+        (place / "venv").symlink_to(PYTHON_PACKAGE["venv"])
     (place / "app.py").write_text("""import os
 async def app(scope, receive, send):
     if scope["type"] == "http":

@@ -60,6 +60,17 @@ static int receive(int near, struct connection *connection)
 	return -EAGAIN;
 }
 
+/* Has it come through a proxy that says who the client is? */
+static bool names_client(const struct connection *connection, union accept_address *address)
+{
+	int family = 0;
+	socklen_t length = sizeof(family);
+
+	return (connection->message.flags & ACCEPT_CLIENT_IS_PEER) &&
+	       getsockopt(connection->fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 &&
+	       accept_address_fit(address, family, &connection->message.address);
+}
+
 /* Who is connected, as accept() says it, also of a client that has gone already. */
 static int tell_peer(struct agent *agent, const struct call *call, const struct connection *connection)
 {
@@ -68,7 +79,9 @@ static int tell_peer(struct agent *agent, const struct call *call, const struct 
 
 	if (!call->arguments[1])
 		return 0;
-	if (getpeername(connection->fd, &address.sa, &length) < 0) {
+	if (names_client(connection, &address))
+		length = address.sa.sa_family == AF_INET ? sizeof(address.in) : sizeof(address.in6);
+	else if (getpeername(connection->fd, &address.sa, &length) < 0) {
 		address = connection->message.address;
 		length = connection->message.address_length;
 	}
@@ -122,8 +135,8 @@ static void deliver_carefully(struct agent *agent, const struct call *call, int 
 	task->last_number = number;
 	if (trap_return(agent->notify, call, number) == 0)
 		return;
-	server->given_to = task->process;
-	server->given = number;
+	task->given_by = server->inode;
+	task->given = number;
 }
 
 static bool may_be_full(struct task *task)
@@ -179,9 +192,9 @@ static bool serve(
 	struct connection connection = {.fd = -1};
 	int error;
 
-	if (server->given_to == task->process) {
-		if (trap_return(agent->notify, call, server->given) == 0)
-			server->given_to = 0;
+	if (task->given_by == server->inode) {
+		if (trap_return(agent->notify, call, task->given) == 0)
+			task->given_by = 0;
 		return true;
 	}
 	if (!trap_waits(agent->notify, call))

@@ -111,6 +111,8 @@ static const struct bad_options bad[] = {
         .messages = "limpet: -p: node-ipc needs a flavour: node-ipc:sticky-session, "
                     "node-ipc:sticky-cluster, node-ipc:sticky-session:connection, "
                     "node-ipc:socket.io or node-ipc:sticky-listen\n"},
+    {.protocol = "node-cluster:messages",
+        .messages = "limpet: -p: \"messages\" is none of accept, message; did you mean \"message\"?\n"},
     {.protocol = "node-ipc:socketio",
         .listeners = LIST("80"),
         .messages = "limpet: -p: \"socketio\" is none of sticky-session, sticky-cluster, "
