@@ -79,18 +79,6 @@ def test_sticky_by_cookie_with_one_killed_and_back(limpet, name):
     assert front.status()["counters"]["worker_messages_skipped"] == 0
 
 
-@pytest.mark.parametrize("name", [*PLAIN, "uvicorn", "hypercorn"])
-def test_what_is_closed_is_counted(limpet, name):
-    front = start(limpet, name, workers=1)
-    front.wait_ready(1)
-    for number in range(10):
-        get(front.address, cookie=f"sid={number}")
-    counters = front.status()["counters"]
-    assert counters["acknowledged"] == 10
-    if "closed_by_workers" in counters:
-        wait_until(lambda: front.status()["counters"]["closed_by_workers"] == 10, "10 closed")
-
-
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_limpet_says_of_a_client(limpet, name):
     config = {
