@@ -300,7 +300,46 @@ def check_manual(_, __, command):
     assert (paths.ROOT / shlex.split(command)[2]).exists()
 
 
+PYTHON_PACKAGE = {}  # where it was installed, once for all of its commands
+
+
+def check_python_package(limpet, place, command):
+    """Installed as shown: the virtual environment, the package, a runner."""
+    lines = [line for _, line in documents.commands() if line.startswith(("python3 -m venv ", "venv/bin/pip "))]
+    if not PYTHON_PACKAGE:
+        shutil.copytree(paths.ROOT / "src" / "worker" / "python", place / "src" / "worker" / "python",
+                        ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info", ".mypy_cache"))
+        for line in lines:
+            run(*shlex.split(line), cwd=place, env={**os.environ, "PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        PYTHON_PACKAGE["venv"] = place / "venv"
+    if command in lines:
+        run(PYTHON_PACKAGE["venv"] / "bin" / "python", "-c", "import limpet.asyncio, limpet.uvicorn, limpet.hypercorn", cwd=place)
+        return
+    if not (place / "venv").exists():
+        (place / "venv").symlink_to(PYTHON_PACKAGE["venv"])
+    (place / "app.py").write_text("""import os
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        body = b"slot %s\\n" % os.environ["LIMPET_SLOT"].encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+""", encoding="utf-8")
+    check_serves(limpet, place, command)
+
+
+def check_node_module(_, place, command):
+    package = place / "src" / "worker" / "node"
+    shutil.copytree(paths.ROOT / "src" / "worker" / "node", package)
+    run(*shlex.split(command), "--offline", "--no-audit", "--no-fund", cwd=place)
+    assert run("node", "-e", "console.log(typeof require('limpet/worker').join)", cwd=place) == "function\n"
+
+
 CHECKS = {
+    "python3 -m venv --system-site-packages venv": check_python_package,
+    "venv/bin/pip install --no-index --no-build-isolation src/worker/python": check_python_package,
+    "limpet -n 4 -l 8080 -s cookie:sid -p limpet -- venv/bin/python -m limpet.uvicorn app:app": check_python_package,
+    "limpet -n 4 -l 8080 -s cookie:sid -p limpet -- venv/bin/python -m limpet.hypercorn app:app": check_python_package,
+    "npm install ./src/worker/node": check_node_module,
     "limpet -n 4 -s cookie:sid -- python3 -m http.server 8000": check_program,
     "sh config/demo": check_demo,
     "sh tests/run": check_script,

@@ -138,6 +138,7 @@ static void test_no_room(void **state)
 	struct rlimit limit, none;
 	int peer;
 
+	needs_the_kernels_limit_of_files();
 	introduce(scene);
 	peer = front_connects(&scene->front, 3);
 	getrlimit(RLIMIT_NOFILE, &limit);
