@@ -51,8 +51,10 @@ def node_command(mode):
 
 
 class Front:
-    """One of them, and its workers. most: the most connections at a time that it has to bear; where the limit of open files is too low
-    for that, there are more workers, or more processes of the front, than otherwise."""
+    """One of them, and its workers.
+
+    most: the most connections at a time that it has to bear. Where the limit of open files is too low for that, there are more
+    workers, or more processes of the front, than otherwise."""
     kind = "c"   # of its workers
     answering = None  # how many of them are to be heard of at the start, if not the first few
 

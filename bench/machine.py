@@ -12,6 +12,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
+# What the kernel makes for a socket that is polled.
+SLABS = {"TCP", "TCPv6", "sock_inode_cache", "request_sock_TCP", "eventpoll_epi", "filp", "skbuff_head_cache"}
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,11 +73,11 @@ def cpu(pids):
             threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
             continue
-        nanoseconds = [int(text.split()[0]) for thread in threads if (text := read("/proc", pid, "task", thread, "schedstat"))]
+        schedstats = [read("/proc", pid, "task", thread, "schedstat") for thread in threads]
         found = stat(pid)
         ticks = (int(found[1][11]) + int(found[1][12])) / TICK if found else 0
         # Threads that have ended count in the ticks only.
-        exact = sum(nanoseconds) / 1e9
+        exact = sum(int(text.split()[0]) for text in schedstats if text) / 1e9
         total += exact if exact > ticks - 2 / TICK else ticks
     return total
 
@@ -111,7 +113,7 @@ def socket_memory():
     objects = 0
     for line in read("/proc/slabinfo").splitlines():
         fields = line.split()
-        if fields and fields[0] in ("TCP", "TCPv6", "sock_inode_cache", "request_sock_TCP", "eventpoll_epi", "filp", "skbuff_head_cache"):
+        if fields and fields[0] in SLABS:
             objects += int(fields[1]) * int(fields[3])
     return buffers, objects
 
@@ -152,7 +154,7 @@ def describe():
     model = re.search(r"model name\s*:\s*(.*)", read("/proc/cpuinfo"))
     memory_kb = re.search(r"MemTotal:\s+(\d+)", read("/proc/meminfo"))
     system = re.search(r'PRETTY_NAME="(.*)"', read("/etc/os-release"))
-    options = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    commit = first_line("git", "-C", ROOT, "describe", "--always", "--dirty")
     return {
         "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": model[1] if model else platform.machine(),
@@ -162,7 +164,7 @@ def describe():
         "system": system[1] if system else "unknown",
         "open files a process": f"{file_limit():,}",
         "load before": read("/proc/loadavg").split()[0],
-        "limpet": f"{first_line(BUILD / 'src' / 'limpet', '--version')} ({options.stdout.strip() or 'no git'})",
+        "limpet": f"{first_line(BUILD / 'src' / 'limpet', '--version')} ({commit})",
         "build": build_type(),
         "nginx": first_line("nginx", "-v"),
         "haproxy": first_line("haproxy", "-v").split(" - ")[0],

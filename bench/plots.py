@@ -7,6 +7,8 @@ matplotlib.rcParams.update({"svg.hashsalt": "limpet", "svg.fonttype": "none", "f
 
 from matplotlib import pyplot
 
+from fronts import FRONTS
+
 LIMPET, OTHERS, WORKERS = "#1b6ca8", "#b0552f", "#c9c9c9"
 
 
@@ -22,9 +24,9 @@ def save(figure, directory, name):
 
 def connections(table, directory):
     """CPU of front and workers, stacked: C workers, then those in Node.js."""
-    node = [row for row in table.rows if "node" in row or row in ("sticky-session", "socket.io-sticky")]
-    groups = [(title, rows) for title, rows in (("C workers", [row for row in table.rows if row not in node]), ("Node.js workers", node))
-              if rows]
+    node = [row for row in table.rows if FRONTS[row].kind == "node"]
+    groups = [("C workers", [row for row in table.rows if row not in node]), ("Node.js workers", node)]
+    groups = [(title, rows) for title, rows in groups if rows]
     figure, axes = pyplot.subplots(len(groups), 1, squeeze=False, figsize=(7, 0.6 + 0.32 * len(table.rows)),
                                    gridspec_kw={"height_ratios": [len(rows) for _, rows in groups]})
     for axis, (title, rows) in zip(axes[:, 0], groups):
@@ -65,7 +67,8 @@ def idle(table, directory):
     for row in table.rows:
         size, front = row.rsplit(", ", 1)
         if not front.startswith("none"):
-            series.setdefault(front, []).append((int(size.replace(",", "")), table.median(row, "memory"), table.median(row, "cpu_percent")))
+            series.setdefault(front, []).append((int(size.replace(",", "")), table.median(row, "memory"),
+                                                 table.median(row, "cpu_percent")))
     figure, axes = pyplot.subplots(1, 2, figsize=(8, 3))
     for front, points in series.items():
         for axis, index in zip(axes, (1, 2)):

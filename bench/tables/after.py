@@ -7,8 +7,8 @@ from load import Load
 
 NAME = "after"
 TITLE = "Messages over pinned connections"
-ABOUT = """32 connections, each with one message under way all the time: a WebSocket echo of 32 B, 1 kB and 64 kB, and HTTP requests with
-keep-alive. `front`, `workers`: CPU time for each message. C workers."""
+ABOUT = """32 connections, each with one message under way all the time: a WebSocket echo of 32 B, 1 kB and 64 kB, and HTTP
+requests with keep-alive. `front`, `workers`: CPU time for each message. C workers."""
 COLUMNS = [("rate", "messages/s", "{:,.0f}"), ("p50", "p50 us", "{:,.0f}"), ("p99", "p99 us", "{:,.0f}"),
            ("front_cpu", "front us", "{:.2f}"), ("workers_cpu", "workers us", "{:.2f}"), ("failures", "failures", "{:,.0f}")]
 DEFAULT = ["none-c", "limpet-cookie", "nginx-stream", "nginx-http", "haproxy-tcp", "haproxy-http"]

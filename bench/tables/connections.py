@@ -6,11 +6,13 @@ from load import measure_connections
 
 NAME = "connections"
 TITLE = "One request a connection"
-ABOUT = """64 connections at a time, 250 client addresses, 1,000 users with a cookie each; the client closes when it has the answer.
-`front`, `workers`: CPU time for each connection, user and system. `sum`: both. First byte: from connect() on, under full load, and,
-in the last columns, at a low rate. `memory`: the front's processes, resident. `kept`: users who were always with the same worker."""
+ABOUT = """64 connections at a time, 250 client addresses, 1,000 users with a cookie each; the client closes when it has the
+answer. `front`, `workers`: CPU time for each connection, user and system. `sum`: both. First byte: from connect() on, under
+full load, and, in the last columns, at a low rate. `memory`: the front's processes, resident. `kept`: users who were always
+with the same worker."""
 COLUMNS = [("rate", "connections/s", "{:,.0f}"), ("front_cpu", "front us", "{:.1f}"), ("workers_cpu", "workers us", "{:.1f}"),
-           ("sum_cpu", "sum us", "{:.1f}"), ("p50", "p50 us", "{:,.0f}"), ("p99", "p99 us", "{:,.0f}"), ("p999", "p99.9 us", "{:,.0f}"),
+           ("sum_cpu", "sum us", "{:.1f}"), ("p50", "p50 us", "{:,.0f}"), ("p99", "p99 us", "{:,.0f}"),
+           ("p999", "p99.9 us", "{:,.0f}"),
            ("memory", "memory MB", "{:.1f}"), ("low_p50", "low p50 us", "{:,.0f}"), ("low_p99", "low p99 us", "{:,.0f}"),
            ("kept", "kept", "{}"), ("failures", "failures", "{:,.0f}")]
 USERS = 1000
@@ -39,5 +41,6 @@ def run(context):
                            kept=kept(row))
                 row["failures"] += low["failures"]
                 table.add(front.name, row, note=front.note)
-                context.progress(f"{front.name}: {row['rate']:,.0f}/s, front {row['front_cpu']:.1f} us, workers {row['workers_cpu']:.1f} us")
+                context.progress(f"{front.name}: {row['rate']:,.0f}/s, front {row['front_cpu']:.1f} us, "
+                                 f"workers {row['workers_cpu']:.1f} us")
     return table

@@ -7,11 +7,12 @@ from load import Crowd
 
 NAME = "idle"
 TITLE = "Idle WebSockets"
-ABOUT = """Pinned WebSockets with a ping every 6 s each, and nothing else. `front`: resident memory and CPU time of the front's processes;
-`a connection`: what the memory grew by since it had none. `kernel`: TCP buffers and socket objects of the whole machine, for each
-connection, the client's own socket included. Memory of the Node.js primaries moves with garbage collection. C workers, but for
-socket.io-sticky."""
-COLUMNS = [("memory", "front MB", "{:.1f}"), ("memory_each", "bytes a connection", "{:,.0f}"), ("cpu_percent", "front CPU %", "{:.3f}"),
+ABOUT = """Pinned WebSockets with a ping every 6 s each, and nothing else. `front`: resident memory and CPU time of the front's
+processes; `a connection`: what the memory grew by since it had none. `kernel`: TCP buffers and socket objects of the whole
+machine, for each connection, the client's own socket included. Memory of the Node.js primaries moves with garbage collection. C
+workers, but for socket.io-sticky."""
+COLUMNS = [("memory", "front MB", "{:.1f}"), ("memory_each", "bytes a connection", "{:,.0f}"),
+           ("cpu_percent", "front CPU %", "{:.3f}"),
            ("cpu_each", "front us a ping", "{:.2f}"), ("kernel_each", "kernel bytes a connection", "{:,.0f}"),
            ("p99", "pong p99 us", "{:,.0f}"), ("open_seconds", "s to open", "{:.2f}"), ("failures", "failures", "{:,.0f}")]
 DEFAULT = ["none-c", "limpet-cookie", "nginx-http", "haproxy-http", "socket.io-sticky"]

@@ -8,9 +8,9 @@ import machine
 
 NAME = "micro"
 TITLE = "Pieces"
-ABOUT = """CPU time of one call, and its instructions as callgrind counts them (those of the kernel not included). A head is parsed whole;
-a key is found in a parsed head; `hand-off` is the message with a socket, its receipt, and the acknowledgement, without the worker's
-parsing of it."""
+ABOUT = """CPU time of one call, and its instructions as callgrind counts them (those of the kernel not included). A head is
+parsed whole; a key is found in a parsed head; `hand-off` is the message with a socket, its receipt, and the acknowledgement,
+without the worker's parsing of it."""
 COLUMNS = [("ns", "ns", "{:,.1f}"), ("instructions", "instructions", "{:,.0f}")]
 
 

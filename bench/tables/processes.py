@@ -7,11 +7,11 @@ from load import Load, measure_connections
 
 NAME = "processes"
 TITLE = "Processes and threads"
-ABOUT = """Workers without a front, so that only they are measured. Memory: one worker process with so many WebSockets open; `a user` is
-what it grew by for each, `memory` is resident (of several processes: shared pages counted once). Throughput: as many workers as CPUs
-and four times as many, as processes and as threads of one; each has its own event loop and listening socket. One request a connection,
-64 at a time, and messages of 32 B over 64 pinned WebSockets. `switches`: context switches of the workers for each request or message,
-of their own accord and not. `sum`: the workers' CPU time."""
+ABOUT = """Workers without a front, so that only they are measured. Memory: one worker process with so many WebSockets open; `a
+user` is what it grew by for each, `memory` is resident (of several processes: shared pages counted once). Throughput: as many
+workers as CPUs and four times as many, as processes and as threads of one; each has its own event loop and listening socket.
+One request a connection, 64 at a time, and messages of 32 B over 64 pinned WebSockets. `switches`: context switches of the
+workers for each request or message, of their own accord and not. `sum`: the workers' CPU time."""
 COLUMNS = [("memory", "memory MB", "{:.1f}"), ("memory_each", "bytes a user", "{:,.0f}"), ("rate", "a second", "{:,.0f}"),
            ("voluntary", "switches, own", "{:.3f}"), ("involuntary", "switches, forced", "{:.3f}"), ("cpu", "sum us", "{:.1f}"),
            ("p99", "p99 us", "{:,.0f}")]
@@ -33,7 +33,8 @@ def measure_users(context, table, users):
                 if load.phase()["answered"] < users:
                     raise Failed(f"{front.name}: not all of {users} connections were opened")
                 memory = machine.memory(workers)[1]
-                table.add(f"{kind[:-2]}, {users:,} users", {"users": users, "memory": memory / 1e6, "memory_each": (memory - before) / users})
+                table.add(f"{kind[:-2]}, {users:,} users",
+                          {"users": users, "memory": memory / 1e6, "memory_each": (memory - before) / users})
 
 
 def with_switches(workers, measure):

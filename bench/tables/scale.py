@@ -9,9 +9,9 @@ from load import measure_connections
 
 NAME = "scale"
 TITLE = "Slots"
-ABOUT = """limpet with a cookie key and so many slots, each with a C worker: connections as in the first table. `pick`: what finding the
-slot of a key takes, alone. `memory`: limpet and its router, resident. With 1,024 workers on a few CPUs, the machine's scheduler is
-measured, too."""
+ABOUT = """limpet with a cookie key and so many slots, each with a C worker: connections as in the first table. `pick`: what
+finding the slot of a key takes, alone. `memory`: limpet and its router, resident. With 1,024 workers on a few CPUs, the
+machine's scheduler is measured, too."""
 COLUMNS = [("pick_ns", "pick ns", "{:,.0f}"), ("rate", "connections/s", "{:,.0f}"), ("front_cpu", "front us", "{:.1f}"),
            ("workers_cpu", "workers us", "{:.1f}"), ("p50", "p50 us", "{:,.0f}"), ("p99", "p99 us", "{:,.0f}"),
            ("memory", "memory MB", "{:.1f}"), ("failures", "failures", "{:,.0f}")]

@@ -7,9 +7,9 @@ from load import Crowd
 
 NAME = "storm"
 TITLE = "A reconnect storm"
-ABOUT = """All pinned WebSockets are reset, and all their clients connect again at once, faster than anybody could accept. `until pinned`:
-until the last has its handshake's answer. A full queue of the kernel costs some of them a second (or more): a SYN is sent again
-after that. `longest` is from connect() to the first byte. `front`: CPU time of the whole storm."""
+ABOUT = """All pinned WebSockets are reset, and all their clients connect again at once, faster than anybody could accept.
+`until pinned`: until the last has its handshake's answer. A full queue of the kernel costs some of them a second (or more): a
+SYN is sent again after that. `longest` is from connect() to the first byte. `front`: CPU time of the whole storm."""
 COLUMNS = [("clients", "clients", "{:,.0f}"), ("seconds", "s until pinned", "{:.2f}"), ("longest", "longest s", "{:.2f}"),
            ("p50", "p50 s", "{:.3f}"), ("front_cpu", "front CPU s", "{:.3f}"), ("workers_cpu", "workers CPU s", "{:.3f}"),
            ("failures", "failures", "{:,.0f}")]
@@ -49,5 +49,6 @@ def run(context):
                     continue
                 row = measure(front, load, size)
                 table.add(front.name, row, note=front.note + ("; one round" if front.name in SLOW else ""))
-                context.progress(f"{front.name}: {row['seconds']:.2f} s, front {row['front_cpu']:.3f} s, {row['failures']} failures")
+                context.progress(f"{front.name}: {row['seconds']:.2f} s, front {row['front_cpu']:.3f} s, "
+                                 f"{row['failures']} failures")
     return table

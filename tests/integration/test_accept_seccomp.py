@@ -338,6 +338,45 @@ while True:
     assert front.wait_for(r"pool good: worker 0 .* ready") and "was killed" not in front.text()
 
 
+@pytest.mark.parametrize("restart", [True, False], ids=["restarted", "EINTR"])
+@pytest.mark.parametrize("files", [1024, 24], ids=["", "few files"])
+def test_interrupted_calls_lose_no_connection(limpet, made, tmp_path, restart, files):
+    """A signal ends a call while the agent has it in hand; the program makes it again."""
+    program = tmp_path / "interrupted.py"
+    port = free_port()
+    program.write_text(f"""
+import resource, signal, socket
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, {not restart})
+resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))
+if {restart}:  # binds and listens that are interrupted, too
+    signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+    for number in range(30):
+        with socket.create_server(("127.0.0.1", {port})):
+            pass
+server = socket.create_server(("127.0.0.1", {port}))
+signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+count = 0
+while True:
+    connection, peer = server.accept()
+    assert peer == connection.getpeername(), peer
+    count += 1
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 6\\r\\nConnection: close\\r\\n\\r\\n%6d" % count)
+    connection.close()
+""", encoding="utf-8")
+    made("c")
+    front = limpet(config={"pools": {"web": {"command": ["/usr/bin/python3", str(program)], "workers": 1,
+                                             "accept": "seccomp"}}})
+    pid = front.wait_ready(1)["0"]
+    wait_until(lambda: not get(("127.0.0.1", port)).status != 200, "it serves")
+    first = int(get(("127.0.0.1", port)).body)
+    for number in range(300):
+        assert int(get(("127.0.0.1", port)).body) == first + 1 + number
+    assert front.ready()[-1].pid == pid
+    wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 0, "all acknowledged")
+
+
 def test_no_new_privileges(limpet, made):
     front = limpet([made("go"), place("go")], workers=1)
     pid = front.wait_ready(1)["0"]

@@ -135,8 +135,8 @@ static void deliver_carefully(struct agent *agent, const struct call *call, int 
 	task->last_number = number;
 	if (trap_return(agent->notify, call, number) == 0)
 		return;
-	server->given_to = task->process;
-	server->given = number;
+	task->given_by = server->inode;
+	task->given = number;
 }
 
 static bool may_be_full(struct task *task)
@@ -192,9 +192,9 @@ static bool serve(
 	struct connection connection = {.fd = -1};
 	int error;
 
-	if (server->given_to == task->process) {
-		if (trap_return(agent->notify, call, server->given) == 0)
-			server->given_to = 0;
+	if (task->given_by == server->inode) {
+		if (trap_return(agent->notify, call, task->given) == 0)
+			task->given_by = 0;
 		return true;
 	}
 	if (!trap_waits(agent->notify, call))

@@ -69,6 +69,8 @@ struct task {
 	int handle; /* a pidfd */
 	unsigned long used;
 	int last_number; /* of the last fd that it was given */
+	ino_t given_by; /* the server whose accept() was interrupted when the connection was there; 0: none */
+	int given;      /* its number */
 	uint64_t limit;
 	unsigned limit_age; /* how often it was asked */
 };
@@ -144,9 +146,6 @@ struct server {
 	int held;
 	bool held_taken; /* acknowledged */
 	struct accept_message held_message;
-	/* The same, but the process has it already, under this number. */
-	pid_t given_to;
-	int given;
 };
 
 struct agent {

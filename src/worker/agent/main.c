@@ -200,7 +200,7 @@ static void end_as(int status)
 		sigfillset(&all);
 		sigprocmask(SIG_UNBLOCK, &all, NULL);
 	}
-	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
 static void on_signal(int signals, pid_t limpet, pid_t program)
