@@ -36,7 +36,7 @@ struct joining {
 	double joined; /* when */
 	unsigned failures;
 	int front;      /* -1: none */
-	int channel;    /* the front's end of the worker's channel: kept for the next front; -1: given away */
+	int channel;    /* the front's end of the worker's channel: kept until the place is lost for good; then -1 */
 	int worker_end; /* until the command is started; then -1 */
 	int signals;
 	pid_t pid;   /* 0: not started */
@@ -44,6 +44,7 @@ struct joining {
 	char pool[FRONT_NAME_MAX + 1], slot[FRONT_NAME_MAX + 1]; /* where it is; empty: nowhere yet */
 	bool ready;
 	bool draining;
+	bool dismissed; /* limpet has said bye */
 	bool lost; /* limpet went before the command */
 	bool told; /* that limpet cannot be reached */
 	struct notify notify;
@@ -133,7 +134,8 @@ static void front_lost(struct joining *joining)
 		end_with(joining, 0);
 	} else if (joining->state == STATE_ASKING) {
 		put_off(joining, "no answer");
-	} else if (joining->draining) {
+	} else if (joining->draining || (channel_is_over(joining) && !joining->dismissed)) {
+		/* It was the command that closed the channel: it has ended, or will when it is done. */
 		joining->state = STATE_OUT;
 	} else if (can_join_again(joining) && (joining->ready || joining->options->channel >= 0) &&
 	           !channel_is_over(joining)) {
@@ -148,6 +150,11 @@ static void front_lost(struct joining *joining)
 		    joining->slot);
 		joining->state = STATE_OUT;
 		joining->lost = true;
+		/* The command's end of file. */
+		if (joining->options->channel < 0 && joining->channel >= 0) {
+			close(joining->channel);
+			joining->channel = -1;
+		}
 		/* A cluster worker ends by itself when its primary is gone. */
 		if (joining->options->command->protocol != PROTOCOL_NODE_CLUSTER || !joining->ready)
 			signal_command(joining, SIGTERM);
@@ -192,19 +199,16 @@ static void on_welcome(struct joining *joining, const struct front_answer *welco
 	strcpy(joining->slot, welcome->slot);
 	joining->state = STATE_JOINED;
 	joining->joined = clock_now();
-	joining->told = false;
+	joining->told = joining->dismissed = false;
 	log_info("joined pool %s as worker %s", joining->pool, joining->slot);
 	if (joining->pid == 0 && joining->options->channel < 0)
 		start_command(joining, welcome);
-	if (!can_join_again(joining)) {
-		close(joining->channel);
-		joining->channel = -1;
-	}
 }
 
 static void on_bye(struct joining *joining, const struct front_answer *bye)
 {
 	if (joining->state == STATE_JOINED) {
+		joining->dismissed = true;
 		log_info("limpet: %s", bye->reason);
 	} else if (bye->again || *joining->slot) {
 		put_off(joining, bye->reason);
