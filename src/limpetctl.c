@@ -106,13 +106,14 @@ static void print_slots(json_t *pools)
 	json_t *pool, *slot;
 	size_t i;
 
-	printf("%-12s %-6s %-9s %8s %4s %9s %11s %8s %8s\n", "POOL", "SLOT", "STATE", "PID", "GEN", "RESTARTS",
+	printf("%-12s %-6s %-9s %8s %4s %9s %-8s %11s %8s %8s\n", "POOL", "SLOT", "STATE", "PID", "GEN", "RESTARTS", "BY",
 	    "HANDED-OFF", "UNACKED", "WAITING");
 	json_object_foreach(pools, name, pool)
 		json_array_foreach(json_object_get(pool, "slots"), i, slot)
-			printf("%-12s %-6s %-9s %8lld %4lld %9lld %11lld %8lld %8lld%s\n", name, string_of(slot, "slot"),
+			printf("%-12s %-6s %-9s %8lld %4lld %9lld %-8s %11lld %8lld %8lld%s\n", name, string_of(slot, "slot"),
 			    string_of(slot, "state"), integer_of(slot, "pid"), integer_of(slot, "generation"),
-			    integer_of(slot, "restarts"), integer_of(slot, "handed_off"),
+			    integer_of(slot, "restarts"),
+			    json_object_get(slot, "connections") ? string_of(slot, "connections") : "-", integer_of(slot, "handed_off"),
 			    integer_of(slot, "unacknowledged"), integer_of(slot, "waiting"),
 			    json_is_true(json_object_get(slot, "external")) ? " external" : "");
 }

@@ -70,6 +70,12 @@ def app():
     return command
 
 
+@pytest.fixture(params=["accept", "message"])
+def node_protocol(request):
+    """Both ways in which Node.js servers get their connections, for limpet(..., protocol=...)."""
+    return f"node-cluster:{request.param}"
+
+
 @pytest.fixture
 def client():
     """Runs a script of tests/clients and returns what it printed, read as JSON."""

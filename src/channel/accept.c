@@ -56,7 +56,7 @@ static bool read_address(struct address *address, const struct accept_message *m
 	return true;
 }
 
-static void write_address(struct accept_message *message, const struct address *address)
+void accept_write_address(struct accept_message *message, const struct address *address)
 {
 	if (!address || address->length > sizeof(message->address) || address_family(address) == AF_UNIX)
 		return;
@@ -72,7 +72,7 @@ static void answer(struct channel *channel, struct accept_server *server, int er
 	ssize_t sent;
 
 	if (!error)
-		write_address(&message, &server->address);
+		accept_write_address(&message, &server->address);
 	sent = fd_send(server->fd, &message, sizeof(message), -1);
 	/* Gone, then: its end will be read. */
 	if (sent == -EAGAIN)
@@ -82,7 +82,7 @@ static void answer(struct channel *channel, struct accept_server *server, int er
 static int accept_answer_listen(struct channel *channel, uint64_t request, int error,
     const struct address *sockname, int fd, const char *data)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 	struct accept_server *server = accept_find(acceptor, request);
 
 	if (!server || (server->state != SERVER_BINDING && server->state != SERVER_ASKING))
@@ -147,7 +147,7 @@ static void on_bind(
 	    address_family(&server->address) == AF_INET6 && (message->flags & ACCEPT_IPV6_ONLY);
 	if (bound)
 		address_set_port(&server->address, 0);
-	name_server(channel->state, server, bound);
+	name_server(channel->acceptor, server, bound);
 	server->state = SERVER_BINDING;
 	ask(channel, server, 0, fd);
 }
@@ -176,7 +176,7 @@ static void on_listen(
 
 static void on_listening(struct channel *channel, struct accept_server *server)
 {
-	bool known = accept_find_listening(channel->state, server->key) != NULL;
+	bool known = accept_find_listening(channel->acceptor, server->key) != NULL;
 
 	if (server->state != SERVER_GRANTED) {
 		if (server->state != SERVER_LISTENING)
@@ -184,6 +184,8 @@ static void on_listening(struct channel *channel, struct accept_server *server)
 		return;
 	}
 	server->state = SERVER_LISTENING;
+	if (!server->key[0])
+		return;
 	if (channel->events->kept)
 		channel->events->kept(channel->owner, server->key, server->id, server->fd);
 	if (!known)
@@ -240,29 +242,38 @@ static void take_message(
 
 /* ---- reading ---- */
 
-/* Only while the control socket lives is the worker known to live: else its hand-offs wait for the word that
+/* Only while the worker's other socket lives is it known to live: else its hand-offs wait for the word that
  * it died. */
 static bool control_lives(const struct channel *channel)
 {
 	char byte;
 
-	if (((const struct acceptor *)channel->state)->control_ended)
+	if (((const struct acceptor *)channel->acceptor)->control_ended)
 		return false;
 	return recv(channel->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
 }
 
 static void fail_if_over(struct channel *channel)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 
 	if (acceptor->control_ended && TAILQ_EMPTY(&acceptor->servers))
 		channel_read_ended(channel, 0);
 }
 
+void accept_control_ended(struct channel *channel)
+{
+	struct acceptor *acceptor = channel->acceptor;
+
+	acceptor->control_ended = true;
+	accept_watch(acceptor, EPOLL_CTL_DEL, channel->fd, 0, 0);
+	fail_if_over(channel);
+}
+
 /* No process of the worker has the listening socket any more. What was in it is gone, unread. */
 static void server_ended(struct channel *channel, struct accept_server *server)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 	bool lives = control_lives(channel), listened = server->state == SERVER_LISTENING;
 	uint32_t *sent = server->sent, count = server->sent_count;
 	uint64_t id = server->id;
@@ -273,7 +284,7 @@ static void server_ended(struct channel *channel, struct accept_server *server)
 	accept_server_free(acceptor, server);
 	if (listened && channel->events->dropped)
 		channel->events->dropped(channel->owner, id);
-	if (key[0] && !accept_has_key(acceptor, key))
+	if (acceptor->only && key[0] && !accept_has_key(acceptor, key))
 		channel->events->closed_server(channel->owner, key);
 	for (uint32_t i = 0; lives && i < count; i++)
 		channel_answered(channel, sent[i], false);
@@ -285,7 +296,7 @@ static void read_server(struct channel *channel, struct accept_server *server, s
 {
 	uint64_t id = server->id;
 
-	while (*budget && !channel->over && accept_find(channel->state, id)) {
+	while (*budget && !channel->over && accept_find(channel->acceptor, id)) {
 		struct accept_message message = {0};
 		int fd = -1, truncated = 0;
 		ssize_t length = fd_receive(server->fd, &message, sizeof(message), &fd, &truncated);
@@ -311,7 +322,7 @@ static void read_server(struct channel *channel, struct accept_server *server, s
 
 static void take_open(struct channel *channel, const struct accept_message *message, int fd)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 
 	if (message->type != ACCEPT_OPEN || message->number != ACCEPT_VERSION || fd < 0 ||
 	    !accept_is_data_socket(fd)) {
@@ -326,8 +337,6 @@ static void take_open(struct channel *channel, const struct accept_message *mess
 
 static void read_control(struct channel *channel, size_t *budget)
 {
-	struct acceptor *acceptor = channel->state;
-
 	while (*budget && !channel->over) {
 		struct accept_message message = {0};
 		int fd = -1, truncated = 0;
@@ -340,9 +349,7 @@ static void read_control(struct channel *channel, size_t *budget)
 			continue;
 		if (length <= 0) {
 			/* The program closed what it does not know. What listens already goes on. */
-			acceptor->control_ended = true;
-			accept_watch(acceptor, EPOLL_CTL_DEL, channel->fd, 0, 0);
-			fail_if_over(channel);
+			accept_control_ended(channel);
 			return;
 		}
 		if (length == sizeof(message) && !truncated) {
@@ -355,23 +362,20 @@ static void read_control(struct channel *channel, size_t *budget)
 	}
 }
 
-static void accept_readable(struct channel *channel)
+uint32_t accept_read_servers(struct channel *channel)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 	struct epoll_event events[EVENTS_BATCH];
 	size_t budget = READ_BUDGET;
 	int count = epoll_wait(acceptor->epoll, events, EVENTS_BATCH, 0);
+	uint32_t control_events = 0;
 
-	if (channel->broken) {
-		channel_read_ended(channel, 0);
-		return;
-	}
 	for (int i = 0; i < count && budget && !channel->over; i++) {
 		struct accept_server *server =
 		    events[i].data.u64 ? accept_find(acceptor, events[i].data.u64) : NULL;
 
 		if (events[i].data.u64 == 0)
-			read_control(channel, &budget);
+			control_events = events[i].events;
 		if (!server)
 			continue;
 		if (server->full && (events[i].events & EPOLLOUT)) {
@@ -381,13 +385,34 @@ static void accept_readable(struct channel *channel)
 		if (events[i].events & ~(uint32_t)EPOLLOUT)
 			read_server(channel, server, &budget);
 	}
+	return control_events;
+}
+
+void accept_watch_output(const struct channel *channel, bool wanted)
+{
+	struct acceptor *acceptor = channel->acceptor;
+
+	if (acceptor->control_ended || acceptor->output_watched == wanted)
+		return;
+	acceptor->output_watched = wanted;
+	accept_watch(acceptor, EPOLL_CTL_MOD, channel->fd, EPOLLIN | (wanted ? EPOLLOUT : 0), 0);
+}
+
+static void accept_readable(struct channel *channel)
+{
+	size_t budget = READ_BUDGET;
+
+	if (channel->broken)
+		channel_read_ended(channel, 0);
+	else if (accept_read_servers(channel) && !channel->over)
+		read_control(channel, &budget);
 }
 
 /* ---- hand-offs ---- */
 
-static int accept_send(struct channel *channel, const struct channel_connection *connection)
+int accept_send(struct channel *channel, const struct channel_connection *connection)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 	struct accept_server *server =
 	    connection->server_key ? accept_find_listening(acceptor, connection->server_key) : NULL;
 	struct accept_message message = {
@@ -400,7 +425,7 @@ static int accept_send(struct channel *channel, const struct channel_connection 
 		return -EAGAIN;
 	if (accept_note_sent(server, message.number) < 0)
 		return -ENOMEM;
-	write_address(&message, connection->client);
+	accept_write_address(&message, connection->client);
 	if (connection->client_is_peer && message.address_length)
 		message.flags = ACCEPT_CLIENT_IS_PEER;
 	sent = fd_send(server->fd, &message, sizeof(message), connection->fd);

@@ -22,13 +22,26 @@
  *   TAKEN number                 the program has it
  *   REFUSED number               it has not, and no byte was read
  *
+ * A worker of node:cluster has no control socket. The front makes the pair, and answers the worker's wish to
+ * listen with the worker's end, over Node's own IPC channel; GIVEN is in it already, with the far end:
+ *
+ *   worker                                        front
+ *                                                 GIVEN address, flags + far end of the pair
+ *   LISTEN backlog, and so on as above
+ *
+ * That only the library can make use of. So the front first gives a common socket with the mark GIVEN, of
+ * which it keeps a copy: the library, where it is loaded, sees the mark when Node.js looks what kind of socket
+ * it has got, and changes it to SEEN.
+ *
  * The end of the data socket: no process of the worker has the listening socket any more.
  */
 #ifndef LIMPET_CHANNEL_ACCEPT_MESSAGE_H
 #define LIMPET_CHANNEL_ACCEPT_MESSAGE_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ACCEPT_VERSION 1
 
@@ -46,6 +59,13 @@ enum accept_type {
 	ACCEPT_ANSWER,
 	ACCEPT_CONNECTION,
 	ACCEPT_OPTION,
+	ACCEPT_GIVEN,
+};
+
+/* Marks: the SO_PRIORITY of a Unix socket, which means nothing else there. */
+enum {
+	ACCEPT_MARK_SEEN = 5,  /* also on data sockets: "listens" */
+	ACCEPT_MARK_GIVEN = 6, /* by the front; the library looks at it once */
 };
 
 enum {
@@ -60,13 +80,29 @@ union accept_address {
 	struct sockaddr_in6 in6;
 };
 
+/* A client's address as programs expect it from a socket of this family. False: it has none there. */
+static inline bool accept_address_fit(union accept_address *to, int family, const union accept_address *from)
+{
+	*to = *from;
+	if (from->sa.sa_family == family)
+		return true;
+	if (from->sa.sa_family != AF_INET || family != AF_INET6)
+		return false;
+	memset(to, 0, sizeof(*to));
+	to->in6.sin6_family = AF_INET6;
+	to->in6.sin6_port = from->in.sin_port;
+	to->in6.sin6_addr.s6_addr[10] = to->in6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(&to->in6.sin6_addr.s6_addr[12], &from->in.sin_addr, sizeof(from->in.sin_addr));
+	return true;
+}
+
 struct accept_message {
 	uint32_t type;
-	uint32_t number;         /* OPTION: its level; CONNECTION, TAKEN, REFUSED: which; OPEN: ACCEPT_VERSION */
+	uint32_t number;         /* OPTION: its level; CONNECTION, TAKEN, REFUSED: which; OPEN, GIVEN: ACCEPT_VERSION */
 	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog */
 	uint32_t flags;          /* BIND, CONNECTION; OPTION: its name */
 	uint32_t process;        /* TAKEN, REFUSED: the pid that it had it, in the program's own namespace */
-	uint32_t address_length; /* OPTION: of the value, which lies in address; BIND, ANSWER, CONNECTION; 0: none */
+	uint32_t address_length; /* OPTION: of the value, which lies in address; BIND, ANSWER, CONNECTION, GIVEN; 0: none, or a Unix path */
 	union accept_address address;
 };
 

@@ -1,9 +1,11 @@
-/* What accept.c and accept_servers.c share: the servers of one worker of protocol accept. */
+/* What accept.c and accept_servers.c share: the servers of one worker of protocol accept. And what node_cluster.c needs of
+ * them for workers of node:cluster that take their connections through accept(). */
 #ifndef LIMPET_CHANNEL_ACCEPT_PRIVATE_H
 #define LIMPET_CHANNEL_ACCEPT_PRIVATE_H
 
 #include <sys/queue.h>
 
+#include "channel/accept_message.h"
 #include "channel/channel_private.h"
 
 /* A server is one listening socket of the program: the front's end of its data socket. */
@@ -28,7 +30,7 @@ struct accept_server {
 	bool ipv6_only;
 	uint32_t *sent; /* hand-offs not answered, oldest first */
 	uint32_t sent_count, sent_room;
-	char key[ADDRESS_TEXT_MAX];
+	char key[CHANNEL_KEY_MAX + 1]; /* empty: the program has closed it, its end is about to be read */
 };
 
 struct acceptor {
@@ -38,9 +40,34 @@ struct acceptor {
 	uint64_t last_id;
 	uint32_t any_ports; /* binds to port 0 so far: the n-th of every worker is the same server */
 	bool control_ended;
+	bool only; /* protocol accept: a data socket's end tells that a server is closed, the control socket no more */
+	bool output_watched; /* whether there is room in the worker's other socket */
 };
 
-/* The state of channels, for both files. */
+/* Makes channel->acceptor, and channel_fd() the set of all its sockets. Does nothing if there is one. 0 or a negative errno. */
+int accept_attach(struct channel *channel);
+
+/* The parts of an image. accept_restore_servers() attaches. */
+void accept_restore_servers(struct channel *channel, struct image_reader *image);
+
+/* A data socket for the server `key`, which the worker has asked for by other means: it may listen. Returns the worker's end,
+ * which is the caller's, or a negative errno. */
+int accept_give(struct channel *channel, const char *key, const struct address *address);
+
+/* The program says that it has closed this server. */
+void accept_closed(struct acceptor *acceptor, const char *key);
+
+/* Reads what is in the data sockets, bounded. Returns the events of the channel's own socket. */
+uint32_t accept_read_servers(struct channel *channel);
+
+/* The channel's own socket is over: with the last data socket the channel is. */
+void accept_control_ended(struct channel *channel);
+
+void accept_watch_output(const struct channel *channel, bool wanted);
+int accept_send(struct channel *channel, const struct channel_connection *connection);
+void accept_write_address(struct accept_message *message, const struct address *address);
+
+/* The protocol's. */
 int accept_start(struct channel *channel, unsigned window);
 void accept_stop(struct channel *channel);
 int accept_keep(struct channel *channel, const char *key, uint64_t number, int fd);

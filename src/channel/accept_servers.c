@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fd_passing.h"
 #include "channel/accept_message.h"
 
 /* Listening sockets of one worker, each an fd of ours. */
@@ -128,12 +129,80 @@ bool accept_is_data_socket(int fd)
 	       accept_socket_option(fd, SO_TYPE) == SOCK_SEQPACKET;
 }
 
+/* ---- sockets that the front makes ---- */
+
+/* The worker's end has its first message in it, and the mark by which the library knows it. */
+static int make_given(const struct address *address, int ends[2])
+{
+	struct accept_message message = {.type = ACCEPT_GIVEN, .number = ACCEPT_VERSION};
+	int mark = ACCEPT_MARK_GIVEN;
+	ssize_t sent;
+
+	/* Node.js takes an open file as it is. */
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	accept_write_address(&message, address);
+	sent = fd_send(ends[0], &message, sizeof(message), ends[0]);
+	if (sent >= 0 && setsockopt(ends[1], SOL_SOCKET, SO_PRIORITY, &mark, sizeof(mark)) < 0)
+		sent = -errno;
+	if (sent >= 0)
+		return 0;
+	close(ends[0]);
+	close(ends[1]);
+	return (int)sent;
+}
+
+int accept_give(struct channel *channel, const char *key, const struct address *address)
+{
+	struct acceptor *acceptor = channel->acceptor;
+	struct accept_server *server;
+	int ends[2], error;
+
+	if (strlen(key) >= sizeof(server->key))
+		return -EINVAL;
+	error = make_given(address, ends);
+	if (error)
+		return error;
+	error = accept_server_new(acceptor, ++acceptor->last_id, ends[0], &server);
+	if (error) {
+		close(ends[1]);
+		return error;
+	}
+	strcpy(server->key, key);
+	server->state = SERVER_GRANTED;
+	if (address_family(address) != AF_UNIX)
+		server->address = *address;
+	return ends[1];
+}
+
+void accept_closed(struct acceptor *acceptor, const char *key)
+{
+	struct accept_server *server;
+
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (strcmp(server->key, key) == 0)
+		server->key[0] = '\0';
+}
+
 /* ---- life ---- */
 
 int accept_start(struct channel *channel, unsigned window)
 {
-	struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
+	int error = accept_attach(channel);
 
+	channel->state = channel->acceptor;
+	if (!error)
+		channel->acceptor->only = true;
+	return error;
+}
+
+int accept_attach(struct channel *channel)
+{
+	struct acceptor *acceptor;
+
+	if (channel->acceptor)
+		return 0;
+	acceptor = calloc(1, sizeof(*acceptor));
 	if (!acceptor)
 		return -ENOMEM;
 	acceptor->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -146,24 +215,27 @@ int accept_start(struct channel *channel, unsigned window)
 		return error;
 	}
 	TAILQ_INIT(&acceptor->servers);
-	channel->state = acceptor;
+	channel->acceptor = acceptor;
 	channel->poll_fd = acceptor->epoll;
 	return 0;
 }
 
 void accept_stop(struct channel *channel)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 
+	if (!acceptor)
+		return;
 	while (!TAILQ_EMPTY(&acceptor->servers))
 		accept_server_free(acceptor, TAILQ_FIRST(&acceptor->servers));
 	close(acceptor->epoll);
 	free(acceptor);
+	channel->acceptor = NULL;
 }
 
 int accept_keep(struct channel *channel, const char *key, uint64_t number, int fd)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 	struct accept_server *server;
 	int error;
 
@@ -189,7 +261,7 @@ int accept_keep(struct channel *channel, const char *key, uint64_t number, int f
 
 void accept_save(const struct channel *channel, struct image_writer *image)
 {
-	const struct acceptor *acceptor = channel->state;
+	const struct acceptor *acceptor = channel->acceptor;
 	const struct accept_server *server;
 
 	image_put(image, 8, acceptor->last_id);
@@ -212,7 +284,7 @@ void accept_save(const struct channel *channel, struct image_writer *image)
 
 static void restore_server(struct channel *channel, struct image_reader *image)
 {
-	struct acceptor *acceptor = channel->state;
+	struct acceptor *acceptor = channel->acceptor;
 	uint64_t id = image_get(image, 8, acceptor->last_id);
 	enum server_state state = (enum server_state)image_get(image, 1, SERVER_STATES - 1);
 	bool ipv6_only = image_get(image, 1, 1);
@@ -253,23 +325,31 @@ static void restore_server(struct channel *channel, struct image_reader *image)
 	}
 }
 
-void accept_restore(struct channel *channel, unsigned window, struct image_reader *image)
+void accept_restore_servers(struct channel *channel, struct image_reader *image)
 {
 	struct acceptor *acceptor;
 	uint32_t count;
 
-	if (channel->output.first) {
-		image_reject(image); /* nothing is ever queued */
-		return;
-	}
-	if (accept_start(channel, window) < 0) {
+	if (accept_attach(channel) < 0) {
 		image->error = -ENOMEM;
 		return;
 	}
-	acceptor = channel->state;
+	acceptor = channel->acceptor;
 	acceptor->last_id = image_get(image, 8, UINT64_MAX);
 	acceptor->any_ports = (uint32_t)image_get(image, 4, UINT32_MAX);
 	count = image_get_count(image, 26);
 	while (count-- && !image->error)
 		restore_server(channel, image);
+}
+
+void accept_restore(struct channel *channel, unsigned window, struct image_reader *image)
+{
+	if (channel->output.first) {
+		image_reject(image); /* nothing is ever queued */
+		return;
+	}
+	accept_restore_servers(channel, image);
+	channel->state = channel->acceptor;
+	if (channel->acceptor)
+		channel->acceptor->only = true;
 }

@@ -1,3 +1,4 @@
+#include "channel/accept_private.h"
 #include "channel/channel_private.h"
 
 #include <errno.h>
@@ -236,9 +237,22 @@ int channel_send_now(struct channel *channel, const char *bytes, size_t length, 
 	return 0;
 }
 
+void channel_offer_accept(struct channel *channel)
+{
+	if (channel->protocol->offer_accept)
+		channel->protocol->offer_accept(channel);
+}
+
 bool channel_wants_write(const struct channel *channel)
 {
-	return !channel->broken && (channel->full || (channel->output.first && !channel->held));
+	bool wants = !channel->broken && (channel->full || (channel->output.first && !channel->held));
+
+	/* The owner polls the set of all sockets: it is in there that this one is waited for. */
+	if (channel->acceptor) {
+		accept_watch_output(channel, wants);
+		return false;
+	}
+	return wants;
 }
 
 void channel_readable(struct channel *channel)

@@ -70,7 +70,7 @@ struct channel_events {
 	void (*option)(void *owner, const char *key, int level, int name, const void *value, size_t length);
 	/* The server `key` was closed by the application. */
 	void (*closed_server)(void *owner, const char *key);
-	/* accept: the front's end of a data socket of the server `key`, borrowed: to be kept, as `number`, for a channel that
+	/* accept, node-cluster: the front's end of a data socket of the server `key`, borrowed: to be kept, as `number`, for a channel that
 	 * begins after a crash (channel_keep()). What was kept is over. Both optional for owners of other protocols. */
 	void (*kept)(void *owner, const char *key, uint64_t number, int fd);
 	void (*dropped)(void *owner, uint64_t number);
@@ -87,6 +87,9 @@ struct channel_events {
 	void (*leaving)(void *owner);
 	/* An answer to channel_probe(): the worker's event loop runs. */
 	void (*alive)(void *owner);
+	/* The worker has closed what it listens to its primary by, but may still take what is in its data sockets: answers go
+	 * on, no new hand-offs. Not told of one that is finishing. Optional for owners of protocols without both. */
+	void (*unreachable)(void *owner);
 	/* The channel is over: reason is a short static text ("end of file", "message too long"). Last callback ever;
 	 * error is a negative errno, 0 at the end of the stream, -EPROTO if the worker broke the protocol. */
 	void (*failed)(void *owner, int error, const char *reason);
@@ -115,10 +118,15 @@ void channel_free(struct channel *channel);
 
 int channel_fd(const struct channel *channel);
 
-/* accept: a data socket that kept() told a former owner, which has crashed. fd: consumed, also on failure. Before the first
+/* accept, node-cluster: a data socket that kept() told a former owner, which has crashed. fd: consumed, also on failure. Before the first
  * channel_readable(). What is known already is only closed. 0, -ENOMEM, -EINVAL (another protocol, or too many), or an errno of
  * epoll_ctl(). */
 int channel_keep(struct channel *channel, const char *key, uint64_t number, int fd);
+
+/* node-cluster: connections are to come through accept() where the worker has the library for it (accept_message.h); its listen
+ * requests are then answered with data sockets, and answers wait until that is known. Others: nothing. Right after
+ * channel_new() or channel_restore(), which it does not go on from: channel_fd() may be another afterwards. */
+void channel_offer_accept(struct channel *channel);
 
 /* Is something queued that channel_writable() would send? The owner then polls for writing. */
 bool channel_wants_write(const struct channel *channel);

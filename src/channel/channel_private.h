@@ -2,6 +2,8 @@
 #ifndef LIMPET_CHANNEL_CHANNEL_PRIVATE_H
 #define LIMPET_CHANNEL_CHANNEL_PRIVATE_H
 
+#include <jansson.h>
+
 #include "channel/channel.h"
 #include "channel/image.h"
 #include "channel/output.h"
@@ -26,6 +28,7 @@ struct channel_protocol {
 	int (*answer_listen)(struct channel *channel, uint64_t request, int error,
 	    const struct address *sockname, int fd, const char *data); /* optional: -ENOENT */
 	int (*keep)(struct channel *channel, const char *key, uint64_t number, int fd); /* optional: -EINVAL */
+	void (*offer_accept)(struct channel *channel); /* optional */
 	int (*drain)(struct channel *channel);
 	int (*leave)(struct channel *channel, const char *reason); /* optional: nothing is said */
 	int (*probe)(struct channel *channel);
@@ -36,9 +39,12 @@ struct channel_protocol {
 	void (*written)(struct channel *channel, const struct output_message *message);
 };
 
+struct acceptor;
+
 struct channel {
 	const struct channel_protocol *protocol;
 	void *state; /* the protocol's */
+	struct acceptor *acceptor; /* data sockets (accept_private.h); NULL: none so far */
 	int fd;
 	int poll_fd; /* what channel_fd() returns: fd, or the protocol's own */
 	enum flavour flavour;
@@ -94,6 +100,9 @@ void channel_flush(struct channel *channel);
 /* Events, with what every protocol does for them. */
 void channel_is_ready(struct channel *channel);
 void channel_is_leaving(struct channel *channel);
+
+/* The numbers of a message "stats": all of them are told, or, if any is wrong, none, and false is returned. NULL: it has none. */
+bool channel_take_stats(struct channel *channel, json_t *values);
 
 /* An answer to the hand-off seq. False if there is no such hand-off. */
 bool channel_answered(struct channel *channel, uint64_t seq, bool accepted);

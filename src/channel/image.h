@@ -6,11 +6,13 @@
  *             u64 skipped
  *   pending   u32 next seq, u32 count, count times {u32 seq, u32 id} in the order sent
  *   output    u32 count, count times {u8 kind, u8 has an fd, u64 number, u32 length, u32 sent, bytes}
- *   Node      u8 flags (1 in step, 2 probing, 4 probe lost, 8 alive wanted), u32 probe, u32 unread bytes,
+ *   Node      u8 flags (1 in step, 2 probing, 4 probe lost, 8 alive wanted, 16 has the library, 32 a copy of the
+ *             probe's socket, which is an fd), u32 probe, u32 unread bytes,
  *             u32 count, count times {u32 its end in the unread bytes, u8 kind, u64 number},
  *             u8 line is cut, u32 length, the line so far
- *   cluster   u64 last request, u32 count, count times {u64 request, u64 seq, u8 is UDP, u16 port,
- *             u32 length, key, u32 length, data}
+ *   cluster   u64 last request, u32 count, count times {u64 request, u64 seq, u8 flags (1 UDP, 2 answer waits),
+ *             u16 port, u32 length, key, u32 length, data, u32 length, address (a sockaddr) of the answer},
+ *             u8 has data sockets: then those of accept follow
  *   limpet    u32 ping, u8 pinging
  *   accept    u64 last server, u32 binds to port 0, u32 count, count times {u64 server, u8 state, u8 IPv6 only,
  *             u32 answers owed, u32 length, key, u32 length, address (a sockaddr), u32 count, count times u32 seq},
@@ -28,7 +30,7 @@
 
 #include "channel/channel.h"
 
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2
 
 /* Errors stay: after the first one nothing more is written, and `error` says what it was (-ENOMEM). */
 struct image_writer {

@@ -1,12 +1,14 @@
 #include "channel/node.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd_passing.h"
+#include "channel/accept_message.h"
 
 /* Handles that are no hand-offs and may be under way besides those of the window. */
 #define HANDLES_EXTRA 16
@@ -48,6 +50,34 @@ void node_written(struct channel *channel, const struct output_message *message)
 	sent(channel, message->length, (enum node_kind)message->kind, message->number);
 }
 
+static void forget_probe_copy(struct node *node)
+{
+	if (node->probe_copy >= 0)
+		close(node->probe_copy);
+	node->probe_copy = -1;
+}
+
+/* Where this does not work, the library is not seen. */
+static void mark_probe(struct node *node, int fd)
+{
+	int mark = ACCEPT_MARK_GIVEN;
+
+	forget_probe_copy(node);
+	if (setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &mark, sizeof(mark)) == 0)
+		node->probe_copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void look_at_probe_copy(struct node *node)
+{
+	int mark = 0;
+	socklen_t length = sizeof(mark);
+
+	node->library = node->probe_copy >= 0 &&
+	                getsockopt(node->probe_copy, SOL_SOCKET, SO_PRIORITY, &mark, &length) == 0 &&
+	                mark == ACCEPT_MARK_SEEN;
+	forget_probe_copy(node);
+}
+
 /* Makes the next probe. It goes before what is queued: that may wait for its acknowledgement. */
 static int queue_probe(struct channel *channel)
 {
@@ -60,11 +90,15 @@ static int queue_probe(struct channel *channel)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	if (!node->in_step && node->dialect->looks_for_library)
+		mark_probe(node, fd);
 	node->probe = (node->probe + 1) | 0x80000000u;
 	text = JSON_TEXT(line);
 	json_text_add(&text,
-	    "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
-	    "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"\",\"seq\":%u}}\n",
+	    node->dialect->asks_application ? "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
+	                                      "{\"type\":\"limpet:ping\",\"id\":%u}}\n"
+	                                    : "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
+	                                      "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"\",\"seq\":%u}}\n",
 	    node->probe);
 	/* Half a message is before it only if the kernel took half a small one: the probe then waits behind.
 	 */
@@ -193,6 +227,7 @@ static void come_in_step(struct channel *channel)
 	}
 	node->in_step = true;
 	node->probing = false;
+	look_at_probe_copy(node);
 	if (node->dialect->in_step)
 		node->dialect->in_step(channel);
 	tell_alive(channel);
@@ -205,6 +240,8 @@ static void handle_acknowledged(struct channel *channel, bool arrived)
 
 	if (!node->in_step) {
 		node->probe_lost |= !arrived;
+		if (!arrived && node->dialect->probe_lost)
+			node->dialect->probe_lost(channel);
 		return;
 	}
 	if (!node->count) {
@@ -221,6 +258,8 @@ static void handle_acknowledged(struct channel *channel, bool arrived)
 	} else if (handle.kind == NODE_CONNECTION) {
 		if (!arrived || node->dialect->ack_is_enough)
 			channel_answered(channel, handle.number, arrived);
+	} else if (!arrived && node->dialect->shared_lost) {
+		node->dialect->shared_lost(channel, handle.number);
 	} else if (!arrived) {
 		node_post_listen_error(channel, handle.number, EMFILE);
 	}
@@ -232,7 +271,7 @@ static bool is_probe(const struct node *node, uint64_t seq)
 	return seq >= 0x80000000u && seq <= UINT32_MAX && ((node->probe - (uint32_t)seq) & 0x7fffffff) < 1000;
 }
 
-static void numbered_answer(struct channel *channel, uint64_t seq, bool accepted)
+void node_numbered_answer(struct channel *channel, uint64_t seq, bool accepted)
 {
 	struct node *node = node_of(channel);
 
@@ -279,7 +318,7 @@ static void cluster_message(struct channel *channel, const json_t *message)
 	if (!json_object_get(message, "ack")) {
 		node_of(channel)->dialect->message(channel, message);
 	} else if (node_integer(message, "ack", 0, NODE_INTEGER_MAX, &seq) && json_is_boolean(accepted)) {
-		numbered_answer(channel, (uint64_t)seq, json_is_true(accepted));
+		node_numbered_answer(channel, (uint64_t)seq, json_is_true(accepted));
 	} else {
 		channel->skipped++;
 	}
@@ -331,7 +370,7 @@ static bool take_line(void *context, const char *line, size_t length, bool whole
 	else if (equals(line, length, NACK))
 		handle_acknowledged(channel, false);
 	else if (is_plain_answer(line, length, &seq, &accepted))
-		numbered_answer(channel, seq, accepted);
+		node_numbered_answer(channel, seq, accepted);
 	else if (memmem(line, length, "\"NODE_", 6))
 		parse_message(channel, line, length);
 	else if (node->dialect->application && length <= APPLICATION_MAX)
@@ -356,7 +395,12 @@ void node_readable(struct channel *channel)
 			return;
 		if (length <= 0) {
 			/* The worker ended without reading all that was sent to it: its end, all the same. */
-			channel_read_ended(channel, length == -ECONNRESET ? 0 : (int)length);
+			int error = length == -ECONNRESET ? 0 : (int)length;
+
+			if (node->dialect->ended)
+				node->dialect->ended(channel, error);
+			else
+				channel_read_ended(channel, error);
 			return;
 		}
 		budget -= (size_t)length;
@@ -407,6 +451,7 @@ static int make(struct channel *channel, unsigned window, const struct node_dial
 		return -ENOMEM;
 	}
 	node->dialect = dialect;
+	node->probe_copy = -1;
 	node->handles_mask = places - 1;
 	line_stream_init(&node->lines);
 	channel->state = node;
@@ -432,6 +477,7 @@ void node_stop(struct channel *channel)
 	struct node *node = node_of(channel);
 
 	line_stream_deinit(&node->lines);
+	forget_probe_copy(node);
 	free(node->handles);
 	free(node);
 }
@@ -443,7 +489,9 @@ enum {
 	IMAGE_PROBING = 2,
 	IMAGE_PROBE_LOST = 4,
 	IMAGE_ALIVE_WANTED = 8,
-	IMAGE_FLAGS = 15,
+	IMAGE_LIBRARY = 16,
+	IMAGE_PROBE_COPY = 32,
+	IMAGE_FLAGS = 63,
 };
 
 /* Bytes of a handle in an image. */
@@ -455,7 +503,10 @@ void node_save(const struct channel *channel, struct image_writer *image)
 
 	image_put(image, 1,
 	    (node->in_step ? IMAGE_IN_STEP : 0) | (node->probing ? IMAGE_PROBING : 0) |
-	        (node->probe_lost ? IMAGE_PROBE_LOST : 0) | (node->alive_wanted ? IMAGE_ALIVE_WANTED : 0));
+	        (node->probe_lost ? IMAGE_PROBE_LOST : 0) | (node->alive_wanted ? IMAGE_ALIVE_WANTED : 0) |
+	        (node->library ? IMAGE_LIBRARY : 0) | (node->probe_copy >= 0 ? IMAGE_PROBE_COPY : 0));
+	if (node->probe_copy >= 0)
+		image_put_fd(image, node->probe_copy);
 	image_put(image, 4, node->probe);
 	image_put(image, 4, unread(node));
 	image_put(image, 4, node->count);
@@ -525,6 +576,9 @@ int node_restore(struct channel *channel, unsigned window, const struct node_dia
 	node->probing = flags & IMAGE_PROBING;
 	node->probe_lost = flags & IMAGE_PROBE_LOST;
 	node->alive_wanted = flags & IMAGE_ALIVE_WANTED;
+	node->library = flags & IMAGE_LIBRARY;
+	if (flags & IMAGE_PROBE_COPY)
+		node->probe_copy = image_get_fd(image);
 	node->probe = probe;
 	node->written = written;
 	restore_handles(node, image, count);

@@ -45,7 +45,7 @@
 enum node_kind {
 	NODE_PLAIN, /* no handle */
 	NODE_CONNECTION,
-	NODE_SHARED, /* a UDP socket, in answer to a listen; its number is the request's seq */
+	NODE_SHARED, /* a UDP socket or a data socket, in answer to a listen; its number is the request's seq */
 	NODE_PROBE,
 };
 
@@ -56,8 +56,19 @@ struct node_dialect {
 	void (*application)(struct channel *channel, const char *line, size_t length);
 	/* The worker's event loop runs, and the channel is in step with it. NULL: not of interest. */
 	void (*in_step)(struct channel *channel);
+	/* A probe did not arrive, and the channel is not in step. NULL: not of interest. */
+	void (*probe_lost)(struct channel *channel);
+	/* A NODE_SHARED handle did not arrive. NULL: its request is answered with an error. */
+	void (*shared_lost)(struct channel *channel, uint64_t number);
+	/* Reading ended, as channel_read_ended(), which is called if this is NULL. */
+	void (*ended)(struct channel *channel, int error);
+	/* Are the first probes to find out whether the worker has the library of accept_message.h? */
+	bool looks_for_library;
 	/* Does NODE_HANDLE_ACK acknowledge a hand-off, or a later answer with its number? */
 	bool ack_is_enough;
+	/* Is a probe answered by the application, as limpet:connection has it, and not by node:cluster, which is not there in every
+	 * process? */
+	bool asks_application;
 };
 
 struct node_handle {
@@ -77,6 +88,8 @@ struct node {
 	bool probing;    /* a probe is queued or under way */
 	bool probe_lost; /* the probe may not have arrived (before the channel is in step) */
 	bool alive_wanted;
+	bool library;  /* once in step: the worker has it */
+	int probe_copy; /* until then: of the latest probe's socket; -1: none */
 };
 
 /* The protocol's own state goes behind: size bytes, at least a struct node, zeroed. */
@@ -88,6 +101,9 @@ int node_restore(struct channel *channel, unsigned window, const struct node_dia
     struct image_reader *image);
 void node_readable(struct channel *channel);
 bool node_can_send(const struct channel *channel);
+/* The worker's answer to the message with this number: a probe, or a hand-off. */
+void node_numbered_answer(struct channel *channel, uint64_t seq, bool accepted);
+
 int node_drain(struct channel *channel);
 int node_probe(struct channel *channel);
 bool node_may_write(struct channel *channel);

@@ -7,9 +7,19 @@
  *   W {act: "online", seq}                      before the main script runs
  *   W {act: "queryServer", seq, ...}            listen(): answered by channel_answer_listen()
  *   P {errno, key, ack, data, sockname}         sockname not for Unix paths; for UDP with the socket instead
- * of it W {act: "listening", ..., port, seq}        port is the real one P {act: "newconn", key, seq} with a
- * socket W {ack, accepted, seq} W {act: "close", key, seq} W {act: "exitedAfterDisconnect", seq}       P
- * {ack}: the worker ends by itself P {act: "disconnect"}                       the worker shall end
+ *   W {act: "listening", ..., port, seq}        port is the real one
+ *   P {act: "newconn", key, seq} with a socket
+ *   W {ack, accepted, seq}
+ *   W {act: "close", key, seq}
+ *   W {act: "exitedAfterDisconnect", seq}
+ *   P {ack}: the worker ends by itself
+ *   P {act: "disconnect"}                       the worker shall end
+ *
+ * Or, to spare the worker the newconn messages: where it has the library of accept_message.h, its listen is
+ * answered as for a socket that workers share, with a data socket; Node.js listens there itself, and connections
+ * come through accept(). Whether it has is known with the first probe's answer, which answers wait for. All else
+ * stays as it is: the server's data, "close", "disconnect". The channel is then both sockets, and over when both
+ * are: what is in a data socket the worker may still take after it has closed the other.
  *
  * Environment of the worker, set by whoever starts it: NODE_CHANNEL_FD is the number of its end of the socket
  * pair (a SOCK_STREAM, not close-on-exec), NODE_CHANNEL_SERIALIZATION_MODE=json, NODE_UNIQUE_ID a number
@@ -19,7 +29,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "channel/accept_private.h"
 #include "channel/node.h"
 #include "channel/node_listen.h"
 
@@ -32,15 +46,18 @@ struct server {
 	uint64_t seq;
 	int socket_type;
 	uint16_t port; /* where it is, once answered */
-	char *data;    /* the worker's own, until answered; NULL: none */
+	bool waits;    /* answered, but the worker is not told yet */
+	struct address sockname; /* while it waits */
+	char *data; /* of the answer while it waits; before that the worker's own; NULL: none */
 	char key[];
 };
 
 struct cluster {
 	struct node node; /* first: node.c works on it */
-	struct server *servers;
+	struct server *servers; /* in the order in which they were asked for */
 	unsigned servers_count;
 	uint64_t last_request;
+	bool accept_offered;
 };
 
 static struct cluster *cluster_of(const struct channel *channel)
@@ -70,17 +87,16 @@ static void remove_server(struct cluster *cluster, struct server **at)
 static int add_server(struct cluster *cluster, struct node_listen *query)
 {
 	size_t size = strlen(query->key) + 1;
-	struct server *server;
+	struct server **end = find_key(cluster, query->key), *server;
 
 	if (cluster->servers_count == SERVERS_MAX)
 		return -ENOBUFS;
-	if (*find_key(cluster, query->key))
+	if (*end)
 		return -EADDRINUSE;
 	server = malloc(sizeof(*server) + size);
 	if (!server)
 		return -ENOMEM;
-	*server = (struct server){.next = cluster->servers,
-	    .request = ++cluster->last_request,
+	*server = (struct server){.request = ++cluster->last_request,
 	    .seq = query->seq,
 	    .socket_type = query->listen.socket_type};
 	memcpy(server->key, query->key, size);
@@ -91,7 +107,7 @@ static int add_server(struct cluster *cluster, struct node_listen *query)
 			return -ENOMEM;
 		}
 	}
-	cluster->servers = server;
+	*end = server;
 	cluster->servers_count++;
 	query->listen.request = server->request;
 	return 0;
@@ -135,10 +151,13 @@ static void on_listening(struct channel *channel, const json_t *message)
 		}
 		server = *find_key(cluster, key);
 	}
-	if (server && server->request) {
+	if (server && (server->request || server->waits)) {
 		channel->skipped++;
 		return;
 	}
+	/* Its data socket says that, in step with what comes over it. */
+	if (channel->acceptor && accept_has_key(channel->acceptor, key))
+		return;
 	/* A server unknown here may have been answered by a predecessor. */
 	channel->events->listening(channel->owner, key);
 	if (!server || server->socket_type == SOCK_STREAM)
@@ -159,6 +178,8 @@ static void on_close(struct channel *channel, const json_t *message)
 	at = find_key(cluster_of(channel), key);
 	if (*at)
 		remove_server(cluster_of(channel), at);
+	if (channel->acceptor)
+		accept_closed(channel->acceptor, key);
 	channel->events->closed_server(channel->owner, key);
 }
 
@@ -192,6 +213,8 @@ static int send_connection(struct channel *channel, const struct channel_connect
 	if (!connection->server_key || !connection->server_key[0] ||
 	    strlen(connection->server_key) > CHANNEL_KEY_MAX)
 		return -EINVAL;
+	if (channel->acceptor && accept_has_key(channel->acceptor, connection->server_key))
+		return accept_send(channel, connection);
 	json_text_add(&text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
 	                     "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":");
 	json_text_string(&text, connection->server_key);
@@ -199,12 +222,13 @@ static int send_connection(struct channel *channel, const struct channel_connect
 	return node_send_handle(channel, &text, connection->id, connection->fd);
 }
 
-/* The answer to a listen request that succeeded; around it what carries a UDP socket. */
+/* The answer to a listen request that succeeded; around it what carries a socket that the worker listens on itself. */
 static void write_answer(struct json_text *text, const struct server *server, const struct address *sockname,
     bool shared, const char *data)
 {
 	if (shared)
-		json_text_add(text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"dgram.Native\",\"msg\":");
+		json_text_add(text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s.Native\",\"msg\":",
+		    server->socket_type == SOCK_DGRAM ? "dgram" : "net");
 	json_text_add(text, "{\"cmd\":\"NODE_CLUSTER\",\"errno\":%s,\"key\":", shared ? "0" : "null");
 	json_text_string(text, server->key);
 	json_text_add(text, ",\"ack\":%llu,\"data\":", (unsigned long long)server->seq);
@@ -217,43 +241,178 @@ static void write_answer(struct json_text *text, const struct server *server, co
 	json_text_add(text, shared ? "}}\n" : "}\n");
 }
 
+/* fd: consumed; -1: none. */
+static int tell_answer(
+    struct channel *channel, struct server *server, const struct address *sockname, int fd, const char *data)
+{
+	char line[NODE_MESSAGE_MAX];
+	struct json_text text = JSON_TEXT(line);
+
+	write_answer(&text, server, sockname, fd >= 0, data);
+	return node_post(channel, &text, fd, fd >= 0 ? NODE_SHARED : NODE_PLAIN, server->seq);
+}
+
+static void keep_data(struct server *server, char *data)
+{
+	if (data != server->data)
+		free(server->data);
+	server->data = data;
+}
+
+/* A stream server's answer. Without files or memory for a data socket its connections come as messages. */
+static int tell_stream_answer(
+    struct channel *channel, struct server *server, const struct address *sockname, const char *data)
+{
+	struct cluster *cluster = cluster_of(channel);
+	int fd = -1;
+
+	if (cluster->accept_offered && cluster->node.library && channel->acceptor && sockname)
+		fd = accept_give(channel, server->key, sockname);
+	return tell_answer(channel, server, sockname, fd < 0 ? -1 : fd, data);
+}
+
+static bool is_known_whether_library(const struct cluster *cluster)
+{
+	return !cluster->accept_offered || cluster->node.in_step || cluster->node.probe_lost;
+}
+
+/* Until it is known whether the worker has the library. */
+static int answer_later(struct server *server, const struct address *sockname, const char *data)
+{
+	if (data && data != server->data) {
+		char *copy = strdup(data);
+
+		if (!copy)
+			return -ENOMEM;
+		keep_data(server, copy);
+	}
+	server->waits = true;
+	server->sockname = *sockname;
+	return 0;
+}
+
+static void tell_waiting_answers(struct channel *channel)
+{
+	for (struct server *server = cluster_of(channel)->servers; server; server = server->next) {
+		if (!server->waits)
+			continue;
+		server->waits = false;
+		tell_stream_answer(channel, server, &server->sockname, server->data);
+		keep_data(server, NULL);
+	}
+}
+
+static int answer_error(struct channel *channel, struct server **at, int error)
+{
+	int result = node_post_listen_error(channel, (*at)->seq, error);
+
+	remove_server(cluster_of(channel), at);
+	return result;
+}
+
 static int answer_listen(struct channel *channel, uint64_t request, int error, const struct address *sockname,
     int fd, const char *data)
 {
 	struct cluster *cluster = cluster_of(channel);
 	struct server **at = &cluster->servers;
-	char line[NODE_MESSAGE_MAX];
-	struct json_text text = JSON_TEXT(line);
-	bool shared;
 	int result, copy = -1;
+	bool shared;
 
 	while (*at && (*at)->request != request)
 		at = &(*at)->next;
 	if (!request || !*at)
 		return -ENOENT;
-	shared = !error && (*at)->socket_type == SOCK_DGRAM;
-	if (shared) {
+	shared = (*at)->socket_type == SOCK_DGRAM;
+	if (!error && shared) {
 		copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		if (copy < 0)
 			error = fd < 0 ? EINVAL : errno;
 	}
-	if (error) {
-		result = node_post_listen_error(channel, (*at)->seq, error);
-		remove_server(cluster, at);
-		return result;
-	}
+	if (error)
+		return answer_error(channel, at, error);
 	if (!data || strlen(data) > CHANNEL_DATA_MAX || strchr(data, '\n'))
 		data = (*at)->data;
-	write_answer(&text, *at, sockname, shared, data);
 	(*at)->request = 0;
 	(*at)->port = sockname ? address_port(sockname) : 0;
-	result = node_post(channel, &text, copy, shared ? NODE_SHARED : NODE_PLAIN, (*at)->seq);
-	free((*at)->data);
-	(*at)->data = NULL;
+	if (!shared && sockname && !is_known_whether_library(cluster))
+		return answer_later(*at, sockname, data);
+	if (shared)
+		result = tell_answer(channel, *at, sockname, copy, data);
+	else
+		result = tell_stream_answer(channel, *at, sockname, data);
+	keep_data(*at, NULL);
 	return result;
 }
 
-static const struct node_dialect dialect = {.message = on_message};
+/* The worker had no free fd for what was to be its listening socket. */
+static void on_shared_lost(struct channel *channel, uint64_t seq)
+{
+	struct server **at = &cluster_of(channel)->servers;
+
+	while (*at && ((*at)->request || (*at)->waits || (*at)->seq != seq))
+		at = &(*at)->next;
+	if (!*at) {
+		node_post_listen_error(channel, seq, EMFILE);
+		return;
+	}
+	if (channel->acceptor)
+		accept_closed(channel->acceptor, (*at)->key);
+	answer_error(channel, at, EMFILE);
+}
+
+/* What is in data sockets the worker may still take; only its death, or its closing them, ends that. */
+static void on_ended(struct channel *channel, int error)
+{
+	struct acceptor *acceptor = channel->acceptor;
+	bool ending;
+
+	if (error || !acceptor || (channel->reason && channel->error)) {
+		channel_read_ended(channel, error);
+		return;
+	}
+	ending = channel->ending;
+	channel->ending = true;
+	accept_control_ended(channel);
+	if (!channel->over)
+		accept_read_servers(channel);
+	if (!channel->over && !ending && channel->events->unreachable)
+		channel->events->unreachable(channel->owner);
+}
+
+static const struct node_dialect dialect = {.message = on_message,
+    .in_step = tell_waiting_answers,
+    .probe_lost = tell_waiting_answers,
+    .shared_lost = on_shared_lost,
+    .ended = on_ended,
+    .looks_for_library = true};
+
+static void offer_accept(struct channel *channel)
+{
+	/* Without memory or files for it, messages do. */
+	cluster_of(channel)->accept_offered = accept_attach(channel) == 0;
+}
+
+static int keep(struct channel *channel, const char *key, uint64_t number, int fd)
+{
+	int error = accept_attach(channel);
+
+	if (!error)
+		return accept_keep(channel, key, number, fd);
+	close(fd);
+	return error;
+}
+
+static void readable(struct channel *channel)
+{
+	uint32_t events = EPOLLIN;
+
+	if (channel->acceptor)
+		events = accept_read_servers(channel);
+	if (!channel->over && (events & EPOLLOUT))
+		channel_writable(channel);
+	if (!channel->over && (events & ~(uint32_t)EPOLLOUT))
+		node_readable(channel);
+}
 
 static int start(struct channel *channel, unsigned window)
 {
@@ -266,11 +425,14 @@ static void stop(struct channel *channel)
 
 	while (cluster->servers)
 		remove_server(cluster, &cluster->servers);
+	accept_stop(channel);
 	node_stop(channel);
 }
 
-/* Bytes of a server in an image, less its key and data. */
-#define IMAGE_SERVER 27
+/* Bytes of a server in an image, less its key, data and address. */
+#define IMAGE_SERVER 31
+
+enum { IMAGE_UDP = 1, IMAGE_WAITS = 2 };
 
 static void save(const struct channel *channel, struct image_writer *image)
 {
@@ -282,11 +444,16 @@ static void save(const struct channel *channel, struct image_writer *image)
 	for (const struct server *server = cluster->servers; server; server = server->next) {
 		image_put(image, 8, server->request);
 		image_put(image, 8, server->seq);
-		image_put(image, 1, server->socket_type == SOCK_DGRAM);
+		image_put(image, 1,
+		    (server->socket_type == SOCK_DGRAM ? IMAGE_UDP : 0) | (server->waits ? IMAGE_WAITS : 0));
 		image_put(image, 2, server->port);
 		image_put_block(image, server->key, strlen(server->key));
 		image_put_block(image, server->data, server->data ? strlen(server->data) : 0);
+		image_put_block(image, &server->sockname.sa, server->waits ? server->sockname.length : 0);
 	}
+	image_put(image, 1, channel->acceptor != NULL);
+	if (channel->acceptor)
+		accept_save(channel, image);
 }
 
 static bool is_known(struct cluster *cluster, uint64_t request, const char *key)
@@ -311,15 +478,18 @@ static void restore_server(struct cluster *cluster, struct image_reader *image, 
 {
 	uint64_t request = image_get(image, 8, cluster->last_request);
 	uint64_t seq = image_get(image, 8, NODE_INTEGER_MAX);
-	int type = image_get(image, 1, 1) ? SOCK_DGRAM : SOCK_STREAM;
+	unsigned flags = (unsigned)image_get(image, 1, IMAGE_UDP | IMAGE_WAITS);
+	bool waits = flags & IMAGE_WAITS;
 	uint16_t port = (uint16_t)image_get(image, 2, UINT16_MAX);
-	size_t key_length, data_length;
+	size_t key_length, data_length, address_length;
 	const char *key = image_get_block(image, CHANNEL_KEY_MAX, &key_length);
 	const char *data = image_get_block(image, CHANNEL_DATA_MAX, &data_length);
+	const void *address = image_get_block(image, sizeof(struct sockaddr_un), &address_length);
 	struct server *server;
 
 	if (image->error || memchr(key, '\0', key_length) || !is_data(data, data_length) ||
-	    (data_length && !request)) {
+	    (data_length && !request && !waits) || (waits && (request || flags & IMAGE_UDP)) ||
+	    waits != (address_length >= sizeof(sa_family_t))) {
 		image_reject(image);
 		return;
 	}
@@ -328,7 +498,13 @@ static void restore_server(struct cluster *cluster, struct image_reader *image, 
 		image->error = -ENOMEM;
 		return;
 	}
-	*server = (struct server){.request = request, .seq = seq, .socket_type = type, .port = port};
+	*server = (struct server){.request = request,
+	    .seq = seq,
+	    .socket_type = flags & IMAGE_UDP ? SOCK_DGRAM : SOCK_STREAM,
+	    .port = port,
+	    .waits = waits};
+	memcpy(&server->sockname.sa, address, address_length);
+	server->sockname.length = (socklen_t)address_length;
 	memcpy(server->key, key, key_length);
 	if (is_known(cluster, request, server->key))
 		image_reject(image);
@@ -361,6 +537,8 @@ static void restore(struct channel *channel, unsigned window, struct image_reade
 		if (*end)
 			end = &(*end)->next;
 	}
+	if (image_get(image, 1, 1) && !image->error)
+		accept_restore_servers(channel, image);
 }
 
 const struct channel_protocol node_cluster_protocol = {
@@ -369,10 +547,12 @@ const struct channel_protocol node_cluster_protocol = {
     .save = save,
     .restore = restore,
     .image_code = 1,
-    .readable = node_readable,
+    .readable = readable,
     .can_send = node_can_send,
     .send_connection = send_connection,
     .answer_listen = answer_listen,
+    .keep = keep,
+    .offer_accept = offer_accept,
     .drain = node_drain,
     .probe = node_probe,
     .may_write = node_may_write,

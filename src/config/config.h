@@ -25,6 +25,7 @@ enum flavour {
 	FLAVOUR_STICKY_SESSION_CONNECTION, /* "sticky-session:connection" */
 	FLAVOUR_SOCKET_IO,                 /* "socket.io" */
 	FLAVOUR_STICKY_LISTEN,             /* "sticky-listen" */
+	FLAVOUR_LIMPET_CONNECTION,         /* "limpet:connection" */
 };
 
 /* Protocol accept: how a program's calls are reached. */
@@ -36,6 +37,9 @@ enum accept_way {
 
 /* What becomes of a worker that acknowledges nothing for stuck_timeout, besides that its clients go elsewhere. */
 enum stuck_action { STUCK_WAIT, STUCK_RESTART };
+
+/* How workers of node-cluster get connections: through accept() where they can, or in Node.js' own messages. */
+enum connections { CONNECTIONS_ACCEPT, CONNECTIONS_MESSAGE };
 
 enum on_down { ON_DOWN_HOLD, ON_DOWN_NEXT, ON_DOWN_REJECT };
 
@@ -87,6 +91,7 @@ struct pool_config {
 	char **command; /* NULL-terminated; NULL: limpet starts no worker */
 	enum protocol protocol; /* never PROTOCOL_AUTO once loaded */
 	enum flavour flavour;
+	enum connections connections; /* protocol node-cluster */
 	struct slot_config *slots;
 	size_t slots_count;
 	size_t workers; /* the first slots are for so many workers that limpet starts, the others for external ones */

@@ -32,12 +32,14 @@ const struct choice protocol_choices[] = {{"node-cluster", PROTOCOL_NODE_CLUSTER
 const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSION},
     {"sticky-cluster", FLAVOUR_STICKY_CLUSTER},
     {"sticky-session:connection", FLAVOUR_STICKY_SESSION_CONNECTION}, {"socket.io", FLAVOUR_SOCKET_IO},
-    {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {NULL, 0}};
+    {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {"limpet:connection", FLAVOUR_LIMPET_CONNECTION}, {NULL, 0}};
 
 static const struct choice stuck_action_choices[] = {{"wait", STUCK_WAIT}, {"restart", STUCK_RESTART}, {NULL, 0}};
 const struct choice on_down_choices[] = {
     {"hold", ON_DOWN_HOLD}, {"next", ON_DOWN_NEXT}, {"reject", ON_DOWN_REJECT}, {NULL, 0}};
 
+static const struct choice connections_choices[] = {
+    {"accept", CONNECTIONS_ACCEPT}, {"message", CONNECTIONS_MESSAGE}, {NULL, 0}};
 static const struct choice accept_choices[] = {
     {"auto", ACCEPT_AUTO}, {"preload", ACCEPT_BY_PRELOAD}, {"seccomp", ACCEPT_BY_SECCOMP}, {NULL, 0}};
 
@@ -95,7 +97,7 @@ const struct key keys[] = {
             "closed"},
     {KEYS_LISTENER, "client_address", KEY_CHOICE, LISTENER(client_address), "peer",
         .choices = client_address_choices,
-        .help = "With proxy_protocol and protocol accept, whom accept() and getpeername() name: peer, the client that the "
+        .help = "With proxy_protocol, whom accept() and getpeername() name in workers that call these: peer, the client that the "
                 "header names, or ignore, the proxy"},
     {KEYS_LISTENER, "trusted_proxies", KEY_PREFIXES, LISTENER(trusted_proxies), .max = 1024,
         .help = "Networks of the proxies that are believed what they say of the client's address, by PROXY "
@@ -135,6 +137,9 @@ const struct key keys[] = {
         .help = "How the workers take connections; without it node-cluster if the command is node, else accept"},
     {KEYS_POOL, "flavour", KEY_CHOICE, POOL(flavour), .choices = flavour_choices,
         .help = "The message that the workers wait for; needed with protocol node-ipc and only there"},
+    {KEYS_POOL, "connections", KEY_CHOICE, POOL(connections), "accept", .choices = connections_choices,
+        .help = "With protocol node-cluster: how workers get connections, accept through accept(), which costs them less, or, "
+                "where they cannot, by Node.js' own messages, message always by these"},
     {KEYS_POOL, "accept", KEY_CHOICE, POOL(accept), "auto", .choices = accept_choices,
         .help = "With protocol accept: how the program's calls are reached: preload puts a library into it, seccomp "
                 "has the kernel hand them over, which is slower, needs Linux 5.14 and sets no_new_privs; auto takes "

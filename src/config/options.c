@@ -132,12 +132,15 @@ static void add_listener(
 
 static void add_protocol(struct builder *builder, struct node *pool, const char *text)
 {
-	static const char node_ipc[] = "node-ipc:";
+	static const char node_ipc[] = "node-ipc:", node_cluster[] = "node-cluster:";
 	int flavour;
 
 	if (strncmp(text, node_ipc, sizeof node_ipc - 1) == 0) {
 		add_string(builder, pool, "protocol", "node-ipc", "-p");
 		add_string(builder, pool, "flavour", text + sizeof node_ipc - 1, "-p");
+	} else if (strncmp(text, node_cluster, sizeof node_cluster - 1) == 0) {
+		add_string(builder, pool, "protocol", "node-cluster", "-p");
+		add_string(builder, pool, "connections", text + sizeof node_cluster - 1, "-p");
 	} else if (choice_value(flavour_choices, text, &flavour)) {
 		problems_option(builder->problems, "-p",
 		    "\"%s\" is a flavour of node-ipc; did you mean \"node-ipc:%s\"?", text, text);

@@ -14,7 +14,7 @@
 
 enum link_type {
 	/* supervisor -> router */
-	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, key: its name, fd: its channel */
+	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, accepts, key: its name, fd: its channel */
 	LINK_WORKER_GONE,   /* worker: it has ended: what it did not acknowledge it never read; error: an external one may have it */
 	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish; data: the front goes instead, why; empty: tell nobody */
 	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
@@ -51,7 +51,7 @@ enum link_type {
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 5
+#define LINK_VERSION 6
 
 #define LINK_INDEX_WORKERS UINT32_MAX
 
@@ -81,6 +81,7 @@ struct link_message {
 	bool ipv6_only;
 	bool bind_only;
 	bool has_data;
+	bool accepts; /* WORKER_UP: it is to take connections through accept(), if it can */
 	bool drained; /* WORKER_UP: it was told to finish before */
 	struct address address;
 	struct address client;

@@ -292,6 +292,19 @@ static void lose(struct worker *worker, int error, const char *reason)
 	slot_down(worker->slot, worker);
 }
 
+/* Its end should follow at once. What it has not taken yet is answered for by then, or was never read. */
+static void on_unreachable(void *owner)
+{
+	struct worker *worker = owner;
+	struct link_message message;
+
+	link_message_init(&message, LINK_CHANNEL_LOST);
+	message.worker = worker->id;
+	strcpy(message.key, "end of file");
+	tell_supervisor(worker, &message);
+	slot_down(worker->slot, worker);
+}
+
 static void on_failed(void *owner, int error, const char *reason)
 {
 	lose(owner, error, reason);
@@ -310,6 +323,7 @@ static const struct channel_events events = {
     .connections_closed = on_connections_closed,
     .leaving = on_leaving,
     .alive = on_alive,
+    .unreachable = on_unreachable,
     .stats = on_stats,
     .failed = on_failed,
 };
@@ -516,6 +530,7 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	worker->generation = up->generation;
 	worker->protocol = (enum protocol)up->protocol;
 	worker->flavour = (enum flavour)up->flavour;
+	worker->accepts = up->accepts;
 	worker->fd = fd;
 	memcpy(worker->name, up->key, strnlen(up->key, sizeof(worker->name) - 1));
 	TAILQ_INIT(&worker->servers);
@@ -566,6 +581,8 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 		lose(worker, -ENOMEM, "out of memory");
 		return;
 	}
+	if (worker->accepts)
+		channel_offer_accept(worker->channel);
 	worker_use_kept(worker);
 	worker->watch.fd = channel_fd(worker->channel);
 	/* A router that has crashed since may not have come to it. */

@@ -13,6 +13,7 @@ struct worker {
 	char name[160]; /* "pool chat: worker 2", for the log */
 	enum protocol protocol;
 	enum flavour flavour;
+	bool accepts;            /* is offered to take connections through accept() */
 	int fd;                  /* the channel's, until it is open; then -1 */
 	struct channel *channel; /* NULL: not open yet */
 	struct poller_watch watch;

@@ -80,11 +80,12 @@ static json_t *status_of_slot(const struct supervised_slot *slot)
 
 	const char *bypass = slot->process && slot->process->bypass[0] ? slot->process->bypass : NULL;
 
-	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:b, s:s*, s:o*}", "slot", slot->name, "state",
+	return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:b, s:s*, s:s*, s:o*}", "slot", slot->name, "state",
 	    slot_state_name(stats->state), "pid", stats->pid, "generation", (json_int_t)stats->generation, "restarts",
 	    (json_int_t)stats->restarts, "weight", (int)slot->pool->config->slots[slot->index].weight, "handed_off", (json_int_t)stats->handed_off,
 	    "acknowledged", (json_int_t)stats->acknowledged, "unacknowledged", (json_int_t)stats->unacknowledged,
-	    "waiting", (json_int_t)stats->waiting, "external", slot->external, "bypass", bypass, "values",
+	    "waiting", (json_int_t)stats->waiting, "external", slot->external, "connections",
+	    slot->process ? process_connections(slot->process) : NULL, "bypass", bypass, "values",
 	    status_of_values(slot));
 }
 

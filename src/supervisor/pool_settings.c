@@ -44,6 +44,7 @@ static uint64_t digest_number(bool is_set, uint64_t value)
 /* A row for each; the names are those of the configuration. */
 #define SETTINGS(row)                                                                                                \
 	row("command", digest_list(pool->command))                                                                   \
+	row("connections", digest_number(pool->connections != CONNECTIONS_ACCEPT, pool->connections))                \
 	row("accept", digest_number(pool->accept != ACCEPT_AUTO, pool->accept))                                      \
 	row("environment", digest_list(pool->environment))                                                           \
 	row("directory", digest_text(pool->directory))                                                               \
@@ -69,7 +70,8 @@ static void digest_all(const struct pool_config *pool, uint64_t digests[COUNT])
 	memcpy(digests, all, sizeof(all));
 }
 
-/* Workers that were told that they listen, on a socket of the configuration's, have to ask for one of their own. */
+/* Workers that were told that they listen, on a socket of the configuration's, have to ask for one of their
+ * own. */
 static bool loses_listeners(bool had, const struct pool_config *new)
 {
 	return had && !new->has_listeners;

@@ -78,12 +78,17 @@ static int set_control(int control)
 	return setenv(ACCEPT_ENVIRONMENT, text, 1) < 0 ? -ENOMEM : 0;
 }
 
-int preload_set_environment(int control, enum program program)
+int preload_set_library(enum program program)
 {
 	char library[PATH_MAX];
 	int result = find_library(program == PROGRAM_MUSL ? LIBRARY_MUSL : LIBRARY, library, sizeof(library));
 
-	if (!result)
-		result = set_preload(library);
+	return result ? result : set_preload(library);
+}
+
+int preload_set_environment(int control, enum program program)
+{
+	int result = preload_set_library(program);
+
 	return result ? result : set_control(control);
 }

@@ -394,6 +394,7 @@ void process_is_ready(struct process *process)
 	ev_timer_stop(supervisor->loop, &process->start_timer);
 	log_info("%s (pid %d) ready", process->name, (int)process->pid);
 	process_look_for_bypass(process);
+	process_say_connections(process);
 	if (process->external)
 		external_is_ready(process);
 	if (is_incoming(process) && !process->last_signal)

@@ -12,7 +12,7 @@ struct process_server {
 	char key[];
 };
 
-/* The front's end of a data socket (protocol accept), kept here for the next router. */
+/* The front's end of a data socket (protocols accept and node-cluster), kept here for the next router. */
 struct process_kept {
 	TAILQ_ENTRY(process_kept) entry;
 	uint64_t number;
@@ -43,6 +43,7 @@ struct process {
 	TAILQ_HEAD(, process_server) servers;
 	TAILQ_HEAD(, process_kept) kept;
 	unsigned kept_count;
+	bool accepts;       /* it takes connections through accept() */
 	ev_timer bypass_timer;
 	char bypass[ADDRESS_TEXT_MAX]; /* where it listens by itself, past limpet; empty: nowhere known */
 	bool ready;
@@ -160,7 +161,7 @@ void process_server_remove(struct process *process, struct process_server *serve
  * another of its pool is down, which may listen there again. */
 bool process_was_last_to_serve(const struct process *process, uint32_t listening);
 
-/* ---- process_accept.c: of protocol accept ---- */
+/* ---- process_accept.c: of those that take connections through accept() ---- */
 
 void process_accept_init(struct process *process);
 void process_accept_deinit(struct process *process);
@@ -168,6 +169,12 @@ void process_accept_deinit(struct process *process);
 /* Data sockets. process_keep() borrows the fd. */
 void process_keep(struct process *process, uint64_t number, const char *key, int fd);
 void process_drop(struct process *process, uint64_t number);
+
+/* How it gets connections: "accept" or "message"; NULL: not known yet. */
+const char *process_connections(const struct process *process);
+
+/* It is ready: says so in the log, once a pool, if it should take connections through accept() and does not. */
+void process_say_connections(struct process *process);
 
 /* It is to finish, and has taken all that it was sent: it is told by drain_signal. */
 void process_drained(struct process *process);

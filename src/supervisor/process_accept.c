@@ -1,4 +1,4 @@
-/* What workers of protocol accept need besides: their data sockets are kept for the next router, they are
+/* What workers that take connections through accept() need besides: their data sockets are kept for the next router, they are
  * told to finish by a signal, and those that listen past limpet are found. */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,10 @@
 void process_keep(struct process *process, uint64_t number, const char *key, int fd)
 {
 	struct process_kept *kept;
-	int copy = fd < 0 || process->kept_count >= KEPT_MAX ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int copy;
+
+	process->accepts = true;
+	copy = fd < 0 || process->kept_count >= KEPT_MAX ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (copy < 0)
 		return;
@@ -51,6 +54,28 @@ void process_drop(struct process *process, uint64_t number)
 	process->kept_count--;
 	close(kept->fd);
 	free(kept);
+}
+
+const char *process_connections(const struct process *process)
+{
+	if (process->accepts || process->protocol == PROTOCOL_ACCEPT)
+		return "accept";
+	/* A worker of node:cluster says with its first server which way it is. */
+	return process->ready || process->protocol != PROTOCOL_NODE_CLUSTER ? "message" : NULL;
+}
+
+void process_say_connections(struct process *process)
+{
+	struct supervised_pool *pool = process->slot ? process->slot->pool : NULL;
+
+	if (!pool || pool->told_connections || process->accepts || process->external || process->protocol != PROTOCOL_NODE_CLUSTER ||
+	    pool->config->connections != CONNECTIONS_ACCEPT)
+		return;
+	pool->told_connections = true;
+	log_info("%s (pid %d) gets its connections in messages, not through accept(), which costs it more: "
+	         "liblimpet-accept.so is not in it (not installed, node is linked statically, or LD_PRELOAD did not "
+	         "reach it); \"connections\": \"message\" asks for that",
+	    process->name, (int)process->pid);
 }
 
 void process_drained(struct process *process)

@@ -415,6 +415,8 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 	message.generation = process->generation;
 	message.protocol = process->protocol;
 	message.flavour = process->flavour;
+	message.accepts = process->slot && process->protocol == PROTOCOL_NODE_CLUSTER &&
+	                  process->slot->pool->config->connections == CONNECTIONS_ACCEPT;
 	message.drained = (process->draining && !process->left) || process->leaving;
 	message.error = process->may_have_read;
 	if (type == LINK_WORKER_DRAIN && process->left) {

@@ -39,7 +39,8 @@ static const char *const steps[REPORT_STEPS] = {
     [REPORT_PRELOAD_MUSL] =
         "cannot find liblimpet-accept-musl.so, which protocol accept preloads into programs of musl (build limpet "
         "where musl-gcc is, Debian's musl-tools, or set \"accept\": \"seccomp\")",
-    [REPORT_AGENT] = "cannot run limpet-agent, which serves its system calls (is limpet installed completely?)",
+    [REPORT_AGENT] = "cannot run limpet-agent, which serves its system calls (is limpet installed completely, and was it built "
+                     "with libseccomp?)",
     [REPORT_TRAP] = "cannot trap its system calls (\"accept\": \"seccomp\", which statically linked programs and "
                     "Go's get, needs Linux 5.14 or newer, and a container that allows seccomp(); else use protocol "
                     "limpet, or link it dynamically and build it with gccgo)",
@@ -173,6 +174,8 @@ static bool needs_agent(const struct pool_config *pool, enum program program)
 	return pool->accept == ACCEPT_BY_SECCOMP ||
 	       (pool->accept == ACCEPT_AUTO && (program == PROGRAM_STATIC || program == PROGRAM_GO));
 #else
+	if (pool->accept == ACCEPT_BY_SECCOMP)
+		fail(REPORT_AGENT, ENOPKG);
 	return false;
 #endif
 }
@@ -212,6 +215,7 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 {
 	const struct pool_config *pool = spawn->pool;
 	bool accepts = pool->protocol == PROTOCOL_ACCEPT, agent;
+	bool may_accept = pool->protocol == PROTOCOL_NODE_CLUSTER && pool->connections == CONNECTIONS_ACCEPT;
 	enum program program = PROGRAM_UNKNOWN;
 	const struct passwd *user = NULL;
 	int result, channel;
@@ -235,11 +239,14 @@ static void run_child(const struct spawn *spawn, int errors, pid_t parent)
 		fail(REPORT_DIRECTORY, errno);
 	if (set_environment(spawn) < 0)
 		fail(REPORT_ENVIRONMENT, ENOMEM);
-	if (accepts)
+	if (accepts || may_accept)
 		program = program_look(pool->command[0]);
 	agent = needs_agent(pool, program);
 	if (accepts && !agent && (result = preload_set_environment(channel, program)) < 0)
 		fail(program == PROGRAM_MUSL ? REPORT_PRELOAD_MUSL : REPORT_PRELOAD, result);
+	/* Without it connections go in messages, which is found out and said when the worker is ready. */
+	if (may_accept && preload_set_library(program) == -ENOMEM)
+		fail(REPORT_ENVIRONMENT, ENOMEM);
 	/* Behind setuid(), which clears it. The parent may be gone already. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)

@@ -70,6 +70,7 @@ struct supervised_pool {
 	unsigned index;
 	char *name;
 	const struct pool_config *config;
+	bool told_connections; /* that its workers get connections in messages */
 	struct supervised_slot **slots;
 	size_t slots_count;
 	struct slot_stats **slot_stats; /* of the slots, in their order, for the router */

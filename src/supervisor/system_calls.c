@@ -73,6 +73,8 @@ static const struct {
 	struct scmp_arg_cmp conditions[2];
 } conditional[] = {
     {SCMP_SYS(socket), 1, {EQUALS(0, AF_UNIX)}},
+    {SCMP_SYS(socketpair), 1, {EQUALS(0, AF_UNIX)}},
+    {SCMP_SYS(setsockopt), 2, {EQUALS(1, SOL_SOCKET), EQUALS(2, SO_PRIORITY)}},
     {SCMP_SYS(setsockopt), 2, {EQUALS(1, SOL_SOCKET), EQUALS(2, SO_RCVLOWAT)}},
     {SCMP_SYS(setsockopt), 2, {EQUALS(1, IPPROTO_TCP), EQUALS(2, TCP_NODELAY)}},
     {SCMP_SYS(fcntl), 1, {EQUALS(1, F_DUPFD_CLOEXEC)}},

@@ -72,7 +72,9 @@ def test_limpetctl_waits_while_the_supervisor_has_no_file(limpet, app):
     front = limpet(app("http-ws.js"), listen="127.0.0.1:0", workers=1, launcher=["prlimit", "--nofile=64:64"])
     front.wait_ready(1)
     pid = front.process.pid
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (front.open_files(pid), 64))
+    numbers = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+    lowest_free = min(set(range(64)) - numbers)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, 64))
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(15)
         client.connect(str(front.control))

@@ -5,8 +5,8 @@ from harness import sticky
 from harness.http import get
 
 
-def test_messages_of_the_application_disturb_nothing(limpet, app):
-    front = limpet(app("chatty.js"), listen="127.0.0.1:0", workers=2)
+def test_messages_of_the_application_disturb_nothing(limpet, app, node_protocol):
+    front = limpet(app("chatty.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2)
     slots = front.wait_ready(2)
     homes = sticky.homes_of(sticky.by_address(front), range(20))
     assert set(homes.values()) == {(slot, pid) for slot, pid in slots.items()}

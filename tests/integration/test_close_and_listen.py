@@ -3,8 +3,8 @@ from harness.http import get
 from harness.wait import wait_until
 
 
-def test_close_and_listen_again(limpet, app):
-    front = limpet(app("close-and-listen.js"), listen="127.0.0.1:0", workers=2)
+def test_close_and_listen_again(limpet, app, node_protocol):
+    front = limpet(app("close-and-listen.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2)
     slots = front.wait_ready(2)
     opened = {}
     for number in range(40):
@@ -17,8 +17,8 @@ def test_close_and_listen_again(limpet, app):
     assert set(front.pids()) >= set(slots.values()), "no worker was restarted"
 
 
-def test_clients_of_a_closed_server_go_to_another_worker(limpet, app):
-    front = limpet(app("close-and-listen.js"), listen="127.0.0.1:0", workers=2)
+def test_clients_of_a_closed_server_go_to_another_worker(limpet, app, node_protocol):
+    front = limpet(app("close-and-listen.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2)
     slots = front.wait_ready(2)
     closing = get(front.address, "/close", source="127.0.0.1").json()["pid"]
     other = next(pid for pid in slots.values() if pid != closing)

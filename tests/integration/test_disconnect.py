@@ -5,8 +5,8 @@ from harness.http import get
 
 
 @pytest.mark.parametrize("how", ["worker", "process", "kill"])
-def test_a_worker_that_disconnects_is_replaced(limpet, app, how):
-    front = limpet(app("disconnect.js"), listen="127.0.0.1:0", workers=2)
+def test_a_worker_that_disconnects_is_replaced(limpet, app, how, node_protocol):
+    front = limpet(app("disconnect.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2)
     front.wait_ready(2)
     left = get(front.address, f"/{how}", source="127.0.0.1").json()
     # What the worker took over before it said so is its own, and lost if it exits at once.

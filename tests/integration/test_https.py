@@ -31,8 +31,8 @@ def ask(context, address, source, session=None):
         return answer, secure.session, secure.session_reused
 
 
-def test_sticky_by_address(limpet, app, certificate):
-    front = limpet(app("https.js"), listen="127.0.0.1:0", workers=2, env=certificate)
+def test_sticky_by_address(limpet, app, certificate, node_protocol):
+    front = limpet(app("https.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2, env=certificate)
     front.wait_ready(2)
     context = context_for(certificate)
     homes = {}
@@ -42,8 +42,8 @@ def test_sticky_by_address(limpet, app, certificate):
     assert len(set(homes.values())) == 2
 
 
-def test_a_session_is_resumed_by_the_other_worker(limpet, app, certificate):
-    front = limpet(app("https.js"), listen="127.0.0.1:0", workers=2, env=certificate)
+def test_a_session_is_resumed_by_the_other_worker(limpet, app, certificate, node_protocol):
+    front = limpet(app("https.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2, env=certificate)
     front.wait_ready(2)
     context = context_for(certificate)
     first, session, _ = ask(context, front.address, "127.0.0.1")

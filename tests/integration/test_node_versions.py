@@ -5,11 +5,13 @@ from harness import sticky
 from harness.http import Connection
 
 
-@pytest.mark.parametrize("protocol", [None, "node-cluster"])
+@pytest.mark.parametrize("protocol, connections", [(None, "accept"), ("node-cluster:accept", "accept"),
+                                                   ("node-cluster:message", "message")])
 @pytest.mark.parametrize("version", [18, 20, 22, 24, 26])
-def test_http_and_ws(limpet, app, version, protocol):
+def test_http_and_ws(limpet, app, version, protocol, connections):
     front = limpet(app("http-ws.js", node=version), workers=2, protocol=protocol, env={"HOST": "127.0.0.1"})
     front.wait_ready(2)
+    assert [slot["connections"] for slot in front.status()["pools"]["default"]["slots"]] == [connections] * 2
     ask = sticky.by_address(front)
     assert ask(0)["node"].startswith(f"v{version}.")
     homes = sticky.check_sticky(front, ask, 2, keys=30)

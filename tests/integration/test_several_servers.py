@@ -19,9 +19,9 @@ def addresses_of(front, names):
     return addresses
 
 
-def test_two_ports_families_and_a_path(limpet, app, tmp_path):
+def test_two_ports_families_and_a_path(limpet, app, tmp_path, node_protocol):
     names = ["first", "second", "all4", "all6", "path"]
-    front = limpet(app("several-servers.js"), workers=2, env={"SOCKET": str(tmp_path / "web.sock")})
+    front = limpet(app("several-servers.js"), protocol=node_protocol, workers=2, env={"SOCKET": str(tmp_path / "web.sock")})
     front.wait_ready(2)
     addresses = addresses_of(front, names)
     ports = [address[1] for name, address in addresses.items() if name != "path"]

@@ -21,8 +21,8 @@ def test_exclusive_listens_stay_the_workers_own(limpet, app):
         assert get(("127.0.0.1", port)).json() == {"pid": pid, "server": "own"}
 
 
-def test_workers_share_a_udp_socket(limpet, app):
-    front = limpet(app("dgram.js"), listen="127.0.0.1:0", workers=2)
+def test_workers_share_a_udp_socket(limpet, app, node_protocol):
+    front = limpet(app("dgram.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2)
     front.wait_ready(2)
     answers = [get(front.address, source=f"127.0.0.{number + 1}").json() for number in range(20)]
     assert {answer["failure"] for answer in answers} == {None}
@@ -37,8 +37,8 @@ def test_workers_share_a_udp_socket(limpet, app):
             assert answer["pid"] in {answer["pid"] for answer in answers}
 
 
-def test_listening_on_an_inherited_fd_is_an_error_that_the_application_can_handle(limpet, app):
-    front = limpet(app("inherited-fd.js"), listen="127.0.0.1:0", workers=2)
+def test_listening_on_an_inherited_fd_is_an_error_that_the_application_can_handle(limpet, app, node_protocol):
+    front = limpet(app("inherited-fd.js"), protocol=node_protocol, listen="127.0.0.1:0", workers=2)
     slots = front.wait_ready(2)
     answer = get(front.address).json()
     assert answer["failure"], answer

@@ -68,8 +68,35 @@ static void tell_peer(
 		copy_address(&message->address, message->address_length, address, length);
 }
 
+/* libuv, when there is no free fd, closes a spare one and throws away all that it can accept then. The front has
+ * a worker for them: so the next question after EMFILE is answered as if nobody else were waiting. Only Node.js'
+ * sockets: others might count on being told of a connection once. */
+static __thread int throws_away = -1;
+
+static int no_free_fd(int fd)
+{
+	struct swapped info;
+
+	if (swapped_is(fd, &info) && info.given)
+		throws_away = fd;
+	errno = EMFILE;
+	return -1;
+}
+
+static bool is_thrown_away(int fd)
+{
+	bool result = throws_away == fd;
+
+	throws_away = -1;
+	return result;
+}
+
 int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
+	if (throws_away >= 0 && is_thrown_away(fd)) {
+		errno = EAGAIN;
+		return -1;
+	}
 	for (;;) {
 		struct accept_message message;
 		int connection, before = errno;
@@ -89,8 +116,7 @@ int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags
 		/* The kernel had no free fd for it and has dropped its copy. The front has another. */
 		if (connection < 0) {
 			acknowledge(fd, ACCEPT_REFUSED, message.number);
-			errno = EMFILE;
-			return -1;
+			return no_free_fd(fd);
 		}
 		acknowledge(fd, ACCEPT_TAKEN, message.number);
 		/* The open file came blocking, as accept() makes them. */

@@ -57,7 +57,9 @@ bool faked_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	struct swapped info;
 	int own, made = -1;
 
-	if (!is_faked(level, name) || !value || !length || !swapped_is(fd, &info))
+	if (!is_faked(level, name) || !value || !length)
+		return false;
+	if (!swapped_is(fd, &info) && (level != SOL_SOCKET || !given_take_on(fd) || !swapped_is(fd, &info)))
 		return false;
 	*result = 0;
 	if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {

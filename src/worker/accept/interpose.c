@@ -69,7 +69,8 @@ EXPORTED int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	int result = real()->getsockname(fd, address, length);
 
 	if (result == 0 && address && room >= sizeof(address->sa_family) && address->sa_family == AF_UNIX &&
-	    swapped_is(fd, &info)) {
+	    (swapped_is(fd, &info) ||
+	        (*length == sizeof(address->sa_family) && given_take_on(fd) && swapped_is(fd, &info)))) {
 		*length = room;
 		return faked_sockname(&info, address, length);
 	}

@@ -2,9 +2,7 @@
  * fd, and checked by the socket's cookie: an fd that was closed unseen and is something else now has another one. What is
  * executed, or gets the socket passed, sees the proxy, and so does who asks for a copy of the fd. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "worker/accept/shim.h"
@@ -45,22 +43,6 @@ static unsigned long long cookie_of(int fd)
 	return cookie;
 }
 
-/* Programs expect addresses of the family of their socket. False: this client has none. */
-static bool fit(union accept_address *to, int domain, const union accept_address *from)
-{
-	*to = *from;
-	if (from->sa.sa_family == domain)
-		return true;
-	if (from->sa.sa_family != AF_INET || domain != AF_INET6)
-		return false;
-	memset(to, 0, sizeof(*to));
-	to->in6.sin6_family = AF_INET6;
-	to->in6.sin6_port = from->in.sin_port;
-	to->in6.sin6_addr.s6_addr[10] = to->in6.sin6_addr.s6_addr[11] = 0xff;
-	memcpy(&to->in6.sin6_addr.s6_addr[12], &from->in.sin_addr, sizeof(from->in.sin_addr));
-	return true;
-}
-
 void peer_note(int fd, const union accept_address *address)
 {
 	int domain = 0, before = errno;
@@ -70,7 +52,7 @@ void peer_note(int fd, const union accept_address *address)
 	if (!all)
 		return;
 	atomic_store(&all[fd].cookie, 0);
-	if (real()->getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && fit(&all[fd].address, domain, address))
+	if (real()->getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && accept_address_fit(&all[fd].address, domain, address))
 		atomic_store(&all[fd].cookie, cookie_of(fd));
 	errno = before;
 }

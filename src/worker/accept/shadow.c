@@ -76,7 +76,7 @@ static void copy_option(int from, int to, size_t i)
 
 int shadow_new(int family)
 {
-	return socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	return socket(family, SOCK_STREAM | SOCK_CLOEXEC, family == AF_UNIX ? 0 : IPPROTO_TCP);
 }
 
 int shadow_of(int own)

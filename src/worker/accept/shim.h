@@ -61,6 +61,7 @@ struct swapped {
 	union accept_address address;
 	socklen_t length;
 	bool ipv6_only;
+	bool given; /* by the front, to Node.js */
 };
 
 /* Is fd a swapped socket? info may be NULL. Leaves errno as it is. */
@@ -78,6 +79,16 @@ int swapped_name(int near, const struct swapped *info);
 /* The mark: a process has made it listen, and the front may send. */
 bool swapped_listens(int fd);
 void swapped_set_listens(int fd);
+
+/* The mark itself, 0 if there is none; errno may change. */
+int swapped_mark(int fd);
+void swapped_set_mark(int fd, int mark);
+
+/* ---- given.c: sockets that come from the front, over the program's own channel ---- */
+
+/* A Unix socket without a name is looked at: one with the mark GIVEN is taken on, or the mark is changed. True: it
+ * is a swapped socket now. Leaves errno as it is. */
+bool given_take_on(int fd);
 
 /* ---- kept.c: the program's own socket, until it listens, and the far end, so that the front's end is no end
  * of file ---- */

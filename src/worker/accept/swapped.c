@@ -1,6 +1,5 @@
 /* What is written on a swapped socket. Its name, an abstract one: "limpet accept", a random number that makes
- * it the only one, flags, and the address. The mark "listening": SO_PRIORITY, which means nothing for a Unix
- * socket. */
+ * it the only one, flags, and the address. The mark "listening" is its SO_PRIORITY. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdatomic.h>
@@ -11,8 +10,6 @@
 #include "worker/accept/shim.h"
 
 #define MAGIC "limpet accept"
-#define MARK 5
-
 /* Numbers above this are asked every time. */
 #define KNOWN_MAX 65536
 
@@ -21,10 +18,12 @@ struct name {
 	char zero;
 	char magic[sizeof(MAGIC) - 1];
 	unsigned char random[8];
-	unsigned char ipv6_only;
+	unsigned char flags;
 	unsigned char length;
 	unsigned char address[sizeof(union accept_address)];
 };
+
+enum { FLAG_IPV6_ONLY = 1, FLAG_GIVEN = 2 };
 
 static atomic_uchar known[KNOWN_MAX];
 
@@ -49,7 +48,8 @@ bool swapped_is(int fd, struct swapped *info)
 	if (info) {
 		memcpy(&info->address, found.name.address, sizeof(found.name.address));
 		info->length = found.name.length;
-		info->ipv6_only = found.name.ipv6_only;
+		info->ipv6_only = found.name.flags & FLAG_IPV6_ONLY;
+		info->given = found.name.flags & FLAG_GIVEN;
 	}
 	return true;
 }
@@ -80,8 +80,9 @@ void swapped_remember(int fd)
 
 int swapped_name(int near, const struct swapped *info)
 {
-	struct name name = {
-	    .family = AF_UNIX, .ipv6_only = info->ipv6_only, .length = (unsigned char)info->length};
+	struct name name = {.family = AF_UNIX,
+	    .flags = (info->ipv6_only ? FLAG_IPV6_ONLY : 0) | (info->given ? FLAG_GIVEN : 0),
+	    .length = (unsigned char)info->length};
 
 	memcpy(name.magic, MAGIC, sizeof(name.magic));
 	memcpy(name.address, &info->address, sizeof(info->address));
@@ -90,17 +91,25 @@ int swapped_name(int near, const struct swapped *info)
 	return real()->bind(near, (struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
 }
 
-bool swapped_listens(int fd)
+int swapped_mark(int fd)
 {
 	int value = 0;
 	socklen_t length = sizeof(value);
 
-	return real()->getsockopt(fd, SOL_SOCKET, SO_PRIORITY, &value, &length) == 0 && value == MARK;
+	return real()->getsockopt(fd, SOL_SOCKET, SO_PRIORITY, &value, &length) == 0 ? value : 0;
+}
+
+void swapped_set_mark(int fd, int mark)
+{
+	real()->setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &mark, sizeof(mark));
+}
+
+bool swapped_listens(int fd)
+{
+	return swapped_mark(fd) == ACCEPT_MARK_SEEN;
 }
 
 void swapped_set_listens(int fd)
 {
-	int value = MARK;
-
-	real()->setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &value, sizeof(value));
+	swapped_set_mark(fd, ACCEPT_MARK_SEEN);
 }

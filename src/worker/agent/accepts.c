@@ -60,6 +60,17 @@ static int receive(int near, struct connection *connection)
 	return -EAGAIN;
 }
 
+/* Has it come through a proxy that says who the client is? */
+static bool names_client(const struct connection *connection, union accept_address *address)
+{
+	int family = 0;
+	socklen_t length = sizeof(family);
+
+	return (connection->message.flags & ACCEPT_CLIENT_IS_PEER) &&
+	       getsockopt(connection->fd, SOL_SOCKET, SO_DOMAIN, &family, &length) == 0 &&
+	       accept_address_fit(address, family, &connection->message.address);
+}
+
 /* Who is connected, as accept() says it, also of a client that has gone already. */
 static int tell_peer(struct agent *agent, const struct call *call, const struct connection *connection)
 {
@@ -68,7 +79,9 @@ static int tell_peer(struct agent *agent, const struct call *call, const struct 
 
 	if (!call->arguments[1])
 		return 0;
-	if (getpeername(connection->fd, &address.sa, &length) < 0) {
+	if (names_client(connection, &address))
+		length = address.sa.sa_family == AF_INET ? sizeof(address.in) : sizeof(address.in6);
+	else if (getpeername(connection->fd, &address.sa, &length) < 0) {
 		address = connection->message.address;
 		length = connection->message.address_length;
 	}
@@ -122,8 +135,8 @@ static void deliver_carefully(struct agent *agent, const struct call *call, int 
 	task->last_number = number;
 	if (trap_return(agent->notify, call, number) == 0)
 		return;
-	server->given_to = task->process;
-	server->given = number;
+	task->given_by = server->inode;
+	task->given = number;
 }
 
 static bool may_be_full(struct task *task)
@@ -179,9 +192,9 @@ static bool serve(
 	struct connection connection = {.fd = -1};
 	int error;
 
-	if (server->given_to == task->process) {
-		if (trap_return(agent->notify, call, server->given) == 0)
-			server->given_to = 0;
+	if (task->given_by == server->inode) {
+		if (trap_return(agent->notify, call, task->given) == 0)
+			task->given_by = 0;
 		return true;
 	}
 	if (!trap_waits(agent->notify, call))
@@ -204,16 +217,33 @@ static bool serve(
 
 /* ---- waiting ---- */
 
+/* Of those that wait for one server the first is watched: a connection is for one of them. */
+static void watch_first(struct agent *agent, ino_t server)
+{
+	struct waiting *waiting;
+
+	TAILQ_FOREACH(waiting, &agent->waiting, entry)
+	if (waiting->server == server) {
+		if (!waiting->id)
+			waiting->id = agent_watch(agent, waiting->near, EPOLLIN);
+		return;
+	}
+}
+
 static void waiting_free(struct agent *agent, struct waiting *waiting)
 {
+	ino_t server = waiting->server;
+
 	TAILQ_REMOVE(&agent->waiting, waiting, entry);
 	agent->waiting_count--;
 	agent_close(agent, &waiting->near);
 	free(waiting);
+	watch_first(agent, server);
 }
 
 /* near is consumed. */
-static void wait_for_connection(struct agent *agent, const struct call *call, int near)
+static void wait_for_connection(
+    struct agent *agent, const struct call *call, int near, const struct server *server)
 {
 	struct waiting *waiting = agent->waiting_count < WAITING_MAX ? calloc(1, sizeof(*waiting)) : NULL;
 	struct timeval timeout = {0};
@@ -227,16 +257,13 @@ static void wait_for_connection(struct agent *agent, const struct call *call, in
 	getsockopt(near, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length);
 	waiting->call = *call;
 	waiting->near = near;
+	waiting->server = server->inode;
 	waiting->deadline = INT64_MAX;
 	if (timeout.tv_sec || timeout.tv_usec)
 		waiting->deadline = agent_now() + (int64_t)timeout.tv_sec * 1000 + timeout.tv_usec / 1000;
-	waiting->id = agent_watch(agent, near, EPOLLIN);
 	TAILQ_INSERT_TAIL(&agent->waiting, waiting, entry);
 	agent->waiting_count++;
-	if (!waiting->id) {
-		trap_return(agent->notify, call, -ENOBUFS);
-		waiting_free(agent, waiting);
-	}
+	watch_first(agent, server->inode);
 }
 
 void accepts_event(struct agent *agent, uint64_t id, uint32_t events)
@@ -308,7 +335,7 @@ void accept_call(struct agent *agent, const struct call *call)
 		waits = false;
 	}
 	if (waits)
-		wait_for_connection(agent, call, near);
+		wait_for_connection(agent, call, near, server);
 	else
 		close(near);
 }

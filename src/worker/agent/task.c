@@ -92,6 +92,7 @@ int task_fd(struct task *task, int number)
 	close(task->handle);
 	task->handle = open_process(task->process);
 	task->last_number = 0;
+	task->given_by = 0;
 	fd = task->handle < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, task->handle, number, 0);
 	return fd < 0 ? -errno : fd;
 }

@@ -48,6 +48,11 @@ struct supervised_pool *pools_find(struct supervisor *of, const char *name)
 	return strcmp(name, pool_name) == 0 ? &pool : NULL;
 }
 
+const char *process_connections(const struct process *of)
+{
+	return "accept";
+}
+
 size_t process_retired_count(struct supervisor *of, const char *name)
 {
 	return 0;

@@ -16,6 +16,13 @@ struct dialogue_points dialogue_points;
 
 static void tell(void *owner, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 static void tell(void *owner, const char *format, ...)
 {
 	struct dialogue *dialogue = owner;
@@ -93,6 +100,26 @@ static void told_alive(void *owner)
 	tell(owner, "alive");
 }
 
+static void told_kept(void *owner, const char *key, uint64_t number, int fd)
+{
+	struct dialogue *dialogue = owner;
+
+	tell(owner, "kept %s", key);
+	close_fd(&dialogue->kept_fd);
+	dialogue->kept_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	dialogue->kept_number = number;
+}
+
+static void told_dropped(void *owner, uint64_t number)
+{
+	tell(owner, "dropped");
+}
+
+static void told_unreachable(void *owner)
+{
+	tell(owner, "unreachable");
+}
+
 static void told_stats(void *owner, const struct channel_stat *stats, size_t count)
 {
 	tell(owner, "stats %zu", count);
@@ -115,6 +142,9 @@ static const struct channel_events events = {
     .connections_closed = told_connections_closed,
     .leaving = told_leaving,
     .alive = told_alive,
+    .kept = told_kept,
+    .dropped = told_dropped,
+    .unreachable = told_unreachable,
     .stats = told_stats,
     .failed = told_failed,
 };
@@ -129,6 +159,11 @@ int open_fds(void)
 		count++;
 	closedir(entries);
 	return count;
+}
+
+struct channel *dialogue_new(struct dialogue *dialogue, int fd)
+{
+	return channel_new(dialogue->protocol, dialogue->flavour, fd, dialogue->window, &events, dialogue);
 }
 
 struct channel *dialogue_restore(
@@ -152,7 +187,8 @@ struct channel_image image_with_fds(const struct channel_image *image, int *fds)
 
 void dialogue_hand_over(struct dialogue *dialogue, unsigned window)
 {
-	int fd = fcntl(channel_fd(dialogue->channel), F_DUPFD_CLOEXEC, 0);
+	bool offers = dialogue->front >= 0;
+	int fd = fcntl(offers ? dialogue->front : channel_fd(dialogue->channel), F_DUPFD_CLOEXEC, 0);
 	int fds[CHANNEL_IMAGE_FDS_MAX], error = -1;
 	size_t told = strlen(dialogue->events);
 	struct channel_image image, passed, again;
@@ -169,7 +205,10 @@ void dialogue_hand_over(struct dialogue *dialogue, unsigned window)
 	dialogue->channel = dialogue_restore(dialogue, fd, window, &passed, &error);
 	assert_int_equal(error, 0);
 	assert_non_null(dialogue->channel);
-	assert_int_equal(channel_fd(dialogue->channel), fd);
+	if (offers)
+		channel_offer_accept(dialogue->channel);
+	else
+		assert_int_equal(channel_fd(dialogue->channel), fd);
 	assert_int_equal(channel_save(dialogue->channel, &again), 0);
 	assert_int_equal(again.length, image.length);
 	assert_memory_equal(again.bytes, image.bytes, image.length);
@@ -217,7 +256,7 @@ void dialogue_open(struct dialogue *dialogue, enum protocol protocol, enum flavo
 	int ends[2];
 
 	memset(dialogue, 0, sizeof(*dialogue));
-	dialogue->heard_fd = dialogue->next_fd = -1;
+	dialogue->heard_fd = dialogue->next_fd = dialogue->front = dialogue->kept_fd = -1;
 	dialogue->protocol = protocol;
 	dialogue->flavour = flavour;
 	dialogue->window = window;
@@ -233,19 +272,20 @@ void dialogue_open(struct dialogue *dialogue, enum protocol protocol, enum flavo
 	pass_points(dialogue, 1);
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void dialogue_close(struct dialogue *dialogue)
 {
 	channel_free(dialogue->channel);
 	close_fd(&dialogue->worker);
 	close_fd(&dialogue->heard_fd);
 	close_fd(&dialogue->next_fd);
+	close_fd(&dialogue->front);
+	close_fd(&dialogue->kept_fd);
+}
+
+void dialogue_offer_accept(struct dialogue *dialogue)
+{
+	dialogue->front = fcntl(channel_fd(dialogue->channel), F_DUPFD_CLOEXEC, 0);
+	channel_offer_accept(dialogue->channel);
 }
 
 void dialogue_open_in_step(
@@ -253,11 +293,14 @@ void dialogue_open_in_step(
 {
 	dialogue_open(dialogue, protocol, flavour, window);
 	assert_false(channel_can_send(dialogue->channel));
-	worker_hears_with_fd(dialogue, PROBE);
+	worker_hears_with_fd(dialogue, flavour == FLAVOUR_LIMPET_CONNECTION ? PING : PROBE);
 	worker_says(dialogue, ACK);
 	assert_false(channel_can_send(dialogue->channel));
-	worker_says(dialogue, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"accepted\":false,\"seq\":1}",
-	    (unsigned long long)dialogue->number);
+	if (flavour == FLAVOUR_LIMPET_CONNECTION)
+		worker_says(dialogue, "{\"type\":\"limpet:pong\",\"id\":%llu}", (unsigned long long)dialogue->number);
+	else
+		worker_says(dialogue, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"accepted\":false,\"seq\":1}",
+		    (unsigned long long)dialogue->number);
 	assert_true(channel_can_send(dialogue->channel));
 }
 

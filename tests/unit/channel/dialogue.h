@@ -27,6 +27,9 @@ struct dialogue {
 	int next_fd;  /* came with the last line of heard */
 	uint64_t number;
 	uint64_t request; /* of the last listen event */
+	int front;        /* a copy of the front's end, once accept() is offered; -1: not */
+	int kept_fd;      /* a copy of the last one that the owner is to keep; -1: none */
+	uint64_t kept_number;
 	bool in_event;    /* where the channel cannot change hands */
 	/* What the owner does in an event; NULL: nothing. */
 	void (*on_listen)(struct dialogue *dialogue, const struct channel_listen *listen);
@@ -36,6 +39,7 @@ struct dialogue {
 #define PROBE                                                                                                \
 	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"                                          \
 	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"\",\"seq\":#}}"
+#define PING "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"type\":\"limpet:ping\",\"id\":#}}"
 #define ACK "{\"cmd\":\"NODE_HANDLE_ACK\"}"
 #define NACK "{\"cmd\":\"NODE_HANDLE_NACK\"}"
 
@@ -51,6 +55,9 @@ extern struct dialogue_points {
 /* Saves, frees and restores the channel. Whatever it knows has to be the same again. */
 void dialogue_hand_over(struct dialogue *dialogue, unsigned window);
 
+/* channel_new() for the dialogue. */
+struct channel *dialogue_new(struct dialogue *dialogue, int fd);
+
 /* channel_restore() for the dialogue's protocol. */
 struct channel *dialogue_restore(
     struct dialogue *dialogue, int fd, unsigned window, const struct channel_image *image, int *error);
@@ -64,6 +71,9 @@ void dialogue_close(struct dialogue *dialogue);
 /* Opens a Node dialogue, and has the worker answer the first probe. */
 void dialogue_open_in_step(
     struct dialogue *dialogue, enum protocol protocol, enum flavour flavour, unsigned window);
+
+/* The worker is offered to take its connections through accept(). Right after dialogue_open(). */
+void dialogue_offer_accept(struct dialogue *dialogue);
 
 /* How many fds this process has. */
 int open_fds(void);

@@ -215,7 +215,7 @@ static void huge_counts_are_refused(void **state)
 }
 
 /* Images in words: WIDTH=NUMBER, or 'TEXT' with its length before it in four bytes, or "TEXT" without. */
-#define START(code, flags) "4=0x43504d4c 2=1 1=" code " 1=" flags " 2=0 8=0 "
+#define START(code, flags) "4=0x43504d4c 2=2 1=" code " 1=" flags " 2=0 8=0 "
 #define NONE_PENDING "4=5 4=0 "
 #define EMPTY "4=0 "
 #define IN_STEP "1=1 4=0x80000001 4=0 4=0 1=0 '' "
@@ -223,7 +223,7 @@ static void huge_counts_are_refused(void **state)
 #define CLUSTER_UP_TO_SERVERS CLUSTER_UP_TO_NODE IN_STEP
 #define LIMPET_UP_TO_PENDING START("3", "0")
 #define LIMPET_END EMPTY "4=7 1=0"
-#define SERVER(request, key, data) "8=" request " 8=1 1=0 2=80 '" key "' '" data "' "
+#define SERVER(request, key, data) "8=" request " 8=1 1=0 2=80 '" key "' '" data "' '' "
 #define MESSAGE(kind, with_fd, sent) "1=" kind " 1=" with_fd " 8=0 4=5 4=" sent " \"line\n\" "
 
 static const struct {
@@ -235,19 +235,22 @@ static const struct {
         {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING LIMPET_END},
         {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=5 4=2 4=3 4=1 4=4 4=0 " LIMPET_END},
         {PROTOCOL_LIMPET, 0, START("3", "12") NONE_PENDING LIMPET_END},
-        {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=1 1=3 1=1 2=32 8=0 " NONE_PENDING LIMPET_END},
+        {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=2 1=3 1=1 2=32 8=0 " NONE_PENDING LIMPET_END},
         {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING "4=1 " MESSAGE("0", "0", "0") "4=7 1=1"},
-        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=0 4=0"},
+        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=0 4=0 1=0"},
         {PROTOCOL_NODE_CLUSTER, 0,
-            CLUSTER_UP_TO_SERVERS "8=2 4=3 " SERVER("2", "a", "1") SERVER("0", "b", "") SERVER("1", "c", "")},
+            CLUSTER_UP_TO_SERVERS "8=2 4=3 " SERVER("2", "a", "1") SERVER("0", "b", "") SERVER("1", "c", "") "1=0"},
         {PROTOCOL_NODE_CLUSTER, 0,
-            CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=2 4=1 1=1 8=0 4=9 1=3 8=0 1=0 'x' 8=0 4=0"},
-        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=2 4=0 4=9 4=1 4=9 1=3 8=0 1=0 'x' 8=0 4=0"},
+            CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=2 4=1 1=1 8=0 4=9 1=3 8=0 1=0 'x' 8=0 4=0 1=0"},
+        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=2 4=0 4=9 4=1 4=9 1=3 8=0 1=0 'x' 8=0 4=0 1=0"},
         {PROTOCOL_NODE_CLUSTER, 1,
             START("1", "0") NONE_PENDING "4=2 " MESSAGE("0", "0", "2") MESSAGE("3", "1", "0") IN_STEP
-            "8=0 4=0"},
+            "8=0 4=0 1=0"},
         {PROTOCOL_NODE_CLUSTER, 0,
-            START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "0", "4") IN_STEP "8=0 4=0"},
+            START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "0", "4") IN_STEP "8=0 4=0 1=0"},
+        {PROTOCOL_NODE_CLUSTER, 1, CLUSTER_UP_TO_NODE "1=34 4=0 4=9 4=1 4=9 1=3 8=0 1=0 'x' 8=0 4=0 1=0"},
+        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=0 8=1 1=2 2=80 'a' '1' 4=2 2=2 1=0"},
+        {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=0 4=0 1=1 8=3 4=0 4=0"},
 },
   bad[] = {
       /* More than is there. */
@@ -256,8 +259,8 @@ static const struct {
       /* Flags. */
       {PROTOCOL_LIMPET, 0, START("3", "32") NONE_PENDING LIMPET_END},
       {PROTOCOL_LIMPET, 0, START("3", "8") NONE_PENDING LIMPET_END},
-      {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=1 1=3 1=0 2=32 8=0 " NONE_PENDING LIMPET_END},
-      {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=1 1=3 1=1 2=4096 8=0 " NONE_PENDING LIMPET_END},
+      {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=2 1=3 1=0 2=32 8=0 " NONE_PENDING LIMPET_END},
+      {PROTOCOL_LIMPET, 0, "4=0x43504d4c 2=2 1=3 1=1 2=4096 8=0 " NONE_PENDING LIMPET_END},
       {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING NONE_PENDING EMPTY "4=7 1=2"},
       /* Hand-offs: one id or one seq twice, seqs of more than 31 bits, or 65536 apart. */
       {PROTOCOL_LIMPET, 0, LIMPET_UP_TO_PENDING "4=5 4=2 4=3 4=1 4=4 4=1 " LIMPET_END},
@@ -273,51 +276,62 @@ static const struct {
       /* Lines: all of it sent, the second one half sent, a socket too much or missing, of no kind, without an
          end. */
       {PROTOCOL_NODE_CLUSTER, 0,
-          START("1", "0") NONE_PENDING "4=1 " MESSAGE("0", "0", "5") IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("0", "0", "5") IN_STEP "8=0 4=0 1=0"},
       {PROTOCOL_NODE_CLUSTER, 0,
           START("1", "0") NONE_PENDING "4=2 " MESSAGE("0", "0", "0") MESSAGE("0", "0", "2") IN_STEP
-          "8=0 4=0"},
+          "8=0 4=0 1=0"},
       {PROTOCOL_NODE_CLUSTER, 1,
-          START("1", "0") NONE_PENDING "4=1 " MESSAGE("0", "1", "0") IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("0", "1", "0") IN_STEP "8=0 4=0 1=0"},
       {PROTOCOL_NODE_CLUSTER, 0,
-          START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "0", "0") IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "0", "0") IN_STEP "8=0 4=0 1=0"},
       {PROTOCOL_NODE_CLUSTER, 1,
-          START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "1", "4") IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("3", "1", "4") IN_STEP "8=0 4=0 1=0"},
       {PROTOCOL_NODE_CLUSTER, 1,
-          START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "1", "0") IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "1", "0") IN_STEP "8=0 4=0 1=0"},
     {PROTOCOL_NODE_CLUSTER, 0,
-          START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "0", "0") IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("1", "0", "0") IN_STEP "8=0 4=0 1=0"},
       {PROTOCOL_NODE_CLUSTER, 1,
-          START("1", "0") NONE_PENDING "4=1 " MESSAGE("4", "1", "0") IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 " MESSAGE("4", "1", "0") IN_STEP "8=0 4=0 1=0"},
       {PROTOCOL_NODE_CLUSTER, 0,
-          START("1", "0") NONE_PENDING "4=1 1=0 1=0 8=0 4=4 4=0 \"line\" " IN_STEP "8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, START("1", "0") NONE_PENDING "4=1 1=0 1=0 8=0 4=0 4=0 " IN_STEP "8=0 4=0"},
+          START("1", "0") NONE_PENDING "4=1 1=0 1=0 8=0 4=4 4=0 \"line\" " IN_STEP "8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, START("1", "0") NONE_PENDING "4=1 1=0 1=0 8=0 4=0 4=0 " IN_STEP "8=0 4=0 1=0"},
       /* Handles: ends that do not rise or are not there, of no kind; too much unread. */
       {PROTOCOL_NODE_CLUSTER, 0,
-          CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=2 4=1 1=1 8=0 4=1 1=3 8=0 1=0 'x' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=0 1=1 8=0 1=0 'x' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=10 1=1 8=0 1=0 'x' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=1 1=0 8=0 1=0 'x' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=1 1=4 8=0 1=0 'x' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=53249 4=0 1=0 '' 8=0 4=0"},
+          CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=2 4=1 1=1 8=0 4=1 1=3 8=0 1=0 'x' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=0 1=1 8=0 1=0 'x' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=10 1=1 8=0 1=0 'x' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=1 1=0 8=0 1=0 'x' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=9 4=1 4=1 1=4 8=0 1=0 'x' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=53249 4=0 1=0 '' 8=0 4=0 1=0"},
       /* Out of step: nothing to wait for, or a hand-off. */
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=0 4=0 4=0 4=0 1=0 '' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=2 4=0 4=9 4=1 4=9 1=1 8=0 1=0 'x' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, START("1", "0") "4=5 4=1 4=3 4=1 " EMPTY "1=2 4=0 4=0 4=0 1=0 '' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=17 4=0 4=0 4=0 1=0 '' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=0 4=0 4=0 4=0 1=0 '' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=2 4=0 4=9 4=1 4=9 1=1 8=0 1=0 'x' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, START("1", "0") "4=5 4=1 4=3 4=1 " EMPTY "1=2 4=0 4=0 4=0 1=0 '' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=64 4=0 4=0 4=0 1=0 '' 8=0 4=0 1=0"},
       /* Half a line: with an end, or cut and short. */
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=0 4=0 1=0 '\n' 8=0 4=0"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=0 4=0 1=1 'x' 8=0 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=0 4=0 1=0 '\n' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=1 4=0 4=0 4=0 1=1 'x' 8=0 4=0 1=0"},
       /* Servers: one request or key twice, a request not made, data of an answered one, data of two lines, a
          NUL. */
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=2 " SERVER("1", "a", "") SERVER("1", "b", "")},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=2 " SERVER("0", "a", "") SERVER("1", "a", "")},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("3", "a", "")},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("0", "a", "1")},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("1", "a", "1\n")},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=1 8=1 1=0 2=80 4=2 1=0x61 1=0 ''"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=1 8=1 1=2 2=80 'a' ''"},
-      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=9007199254740992 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=2 " SERVER("1", "a", "") SERVER("1", "b", "") "1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=2 " SERVER("0", "a", "") SERVER("1", "a", "") "1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("3", "a", "") "1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("0", "a", "1") "1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 " SERVER("1", "a", "1\n") "1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=1 8=1 1=0 2=80 4=2 1=0x61 1=0 '' '' 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=1 8=1 1=4 2=80 'a' '' '' 1=0"},
+      /* Answers that wait: to a request that was not answered, for UDP, without an address; an address without. */
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=1 8=1 1=2 2=80 'a' '' 4=2 2=2 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=0 8=1 1=3 2=80 'a' '' 4=2 2=2 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=0 8=1 1=2 2=80 'a' '' '' 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=2 4=1 8=0 8=1 1=0 2=80 'a' '' 4=2 2=2 1=0"},
+      /* Data sockets that are not there, a copy of the probe's that is not. */
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=0 4=0 1=2"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=0 4=0 1=1 8=3 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0,
+          CLUSTER_UP_TO_SERVERS "8=0 4=0 1=1 8=3 4=0 4=1 8=1 1=5 1=0 4=0 'a' '' 4=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_NODE "1=34 4=0 4=9 4=1 4=9 1=3 8=0 1=0 'x' 8=0 4=0 1=0"},
+      {PROTOCOL_NODE_CLUSTER, 0, CLUSTER_UP_TO_SERVERS "8=9007199254740992 4=0 1=0"},
 };
 
 static void write_image(struct image_writer *writer, const char *text)
@@ -380,7 +394,8 @@ static void servers_are_bounded(void **state)
 
 		length += (size_t)sprintf(text + length, "8=0 4=%u ", count);
 		for (unsigned i = 0; i < count; i++)
-			length += (size_t)sprintf(text + length, "8=0 8=1 1=0 2=80 '%u' '' ", i);
+			length += (size_t)sprintf(text + length, "8=0 8=1 1=0 2=80 '%u' '' '' ", i);
+		sprintf(text + length, "1=0");
 		assert_int_equal(is_taken(PROTOCOL_NODE_CLUSTER, 0, text), count == 256);
 	}
 }
@@ -406,21 +421,18 @@ static void versions_and_protocols_are_told_apart(void **state)
 
 static void the_fds_have_to_be_there(void **state)
 {
-	static const int fds[] = {0, 0};
+	static const int fds[] = {0, 0, 0};
 	struct channel_image image, other;
 	int before = open_fds(), error = 0, end = dup(0);
 
 	open_cluster_with_an_fd();
 	image = other = save();
-	assert_int_equal(image.fds_count, 1);
+	assert_int_equal(image.fds_count, 2); /* and that of the probe's copy */
 	other.fds = (int *)fds;
-	other.fds_count = 0;
-	assert_false(try_image(&other));
+	for (other.fds_count = 0; other.fds_count <= 3; other.fds_count++)
+		assert_int_equal(try_image(&other), other.fds_count == 2);
 	other.fds_count = 2;
-	assert_false(try_image(&other));
-	other.fds_count = 1;
-	assert_true(try_image(&other));
-	other.fds = (int[]){-1};
+	other.fds = (int[]){-1, -1};
 	assert_null(dialogue_restore(&d, end, 4, &other, &error));
 	assert_int_equal(error, -EPROTO);
 	dialogue_close(&d);

@@ -63,6 +63,7 @@ static void test_defaults(void **state)
 	keys_set_defaults(KEYS_POOL, &pool);
 	assert_int_equal(pool.start_timeout, 30000);
 	assert_int_equal(pool.drain_timeout, 300000);
+	assert_int_equal(pool.connections, CONNECTIONS_ACCEPT);
 	assert_int_equal(pool.accept, ACCEPT_AUTO);
 	assert_int_equal(pool.drain_signal, SIGTERM);
 	assert_int_equal(pool.kill_timeout, 10000);

@@ -111,10 +111,12 @@ static const struct bad_options bad[] = {
         .messages = "limpet: -p: node-ipc needs a flavour: node-ipc:sticky-session, "
                     "node-ipc:sticky-cluster, node-ipc:sticky-session:connection, "
                     "node-ipc:socket.io or node-ipc:sticky-listen\n"},
+    {.protocol = "node-cluster:messages",
+        .messages = "limpet: -p: \"messages\" is none of accept, message; did you mean \"message\"?\n"},
     {.protocol = "node-ipc:socketio",
         .listeners = LIST("80"),
         .messages = "limpet: -p: \"socketio\" is none of sticky-session, sticky-cluster, "
-                    "sticky-session:connection, socket.io, sticky-listen; did you mean \"socket.io\"?\n"},
+                    "sticky-session:connection, socket.io, sticky-listen, limpet:connection; did you mean \"socket.io\"?\n"},
     {.protocol = "node-ipc:socket.io",
         .messages = "limpet: workers of protocol node-ipc do not say where to listen; give an address: -l "
                     "ADDRESS:PORT\n"},

@@ -78,7 +78,7 @@ static const char everything[] =
     "\"head_timeout\":\"1500ms\",\"head_size\":\"1025\",\"max_waiting\":1,\"max_"
     "waiting_per_client\":2,\"backlog\":3}},"
     "\"pools\":{\"p\":{\"command\":[\"a\",\"b\"],\"protocol\":\"node-ipc\","
-    "\"flavour\":\"sticky-listen\",\"accept\":\"seccomp\",\"workers\":2,"
+    "\"flavour\":\"sticky-listen\",\"connections\":\"message\",\"accept\":\"seccomp\",\"workers\":2,"
     "\"slots\":[\"a\",\"b\",\"c.3\"],\"socket\":\"@s\",\"socket_mode\":\"0660\",\"socket_owner\":\"root\","
     "\"socket_group\":\"root\",\"weights\":{\"b\":7},\"directory\":\"/"
     "d\",\"environment\":{\"A\":\"b=c\"},\"user\":\"root\",\"group\":\"root\","
