@@ -217,6 +217,7 @@ class Proxy(Front):
 
 class Nginx(Proxy):
     http = True
+    processes_count = "auto"
 
     def start(self):
         self.start_workers()
@@ -243,7 +244,7 @@ class Nginx(Proxy):
 }"""
         # By themselves the processes share connections unevenly, which those that are few can bear.
         needed = processes_for(self.most * 2)
-        processes, share = (needed, " reuseport") if needed > machine.cpus() else ("auto", "")
+        processes, share = (needed, " reuseport") if needed > machine.cpus() else (self.processes_count, "")
         module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
         load = f"load_module {module};\n" if not self.http and module.exists() else ""
         config = self.write("nginx.conf", f"""{load}daemon off; worker_processes {processes}; pid nginx.pid; error_log stderr warn;
@@ -254,12 +255,14 @@ events {{ worker_connections {min(self.most * 2 + 1000, machine.file_limit())}; 
 
 class Haproxy(Proxy):
     http = True
+    threads = None  # as many as CPUs
 
     def start(self):
         self.start_workers()
         servers = "\n".join(f"  server w{index} 127.0.0.1:{port}" for index, port in enumerate(self.worker_ports))
         balance = "hash req.cook(sid)" if self.http else "source"
         config = self.write("haproxy.cfg", f"""global
+  {f"nbthread {self.threads}" if self.threads else ""}
   maxconn {min(self.most + 1000, machine.file_limit() // 2 - 200)}
 defaults
   mode {"http" if self.http else "tcp"}
@@ -309,6 +312,8 @@ FRONTS = {front.name: front for front in [
     variant(Nginx, "nginx-stream", "hash of the address", http=False),
     variant(Nginx, "nginx-http", "hash of the cookie, upstream keep-alive"),
     variant(Haproxy, "haproxy-tcp", "balance source", http=False),
+    variant(Nginx, "nginx-http-single", "nginx-http as one process", processes_count=1),
+    variant(Haproxy, "haproxy-http-single", "haproxy-http with one thread", threads=1),
     variant(Haproxy, "haproxy-http", "balance hash of the cookie, upstream reuse"),
     variant(Direct, "none-node", "workers listen themselves, reusePort", kind="node"),
     variant(Limpet, "limpet-node", "by cookie, node-cluster, sockets through accept()", kind="node", protocol="node-cluster",

@@ -47,16 +47,15 @@ def after(table, directory):
     """Messages a second, as a part of what there are without a front."""
     kinds = list(dict.fromkeys(row.rsplit(", ", 1)[0] for row in table.rows))
     fronts = list(dict.fromkeys(row.rsplit(", ", 1)[1] for row in table.rows))
-    if "none-c" not in fronts:
-        return
+    base = "none-c" if "none-c" in fronts else fronts[0]
     figure, axis = pyplot.subplots(figsize=(7, 3))
     shades = ["#7f7f7f", LIMPET, "#e3a27f", "#b0552f", "#d9c27a", "#8a7a2b", "#6b8f71"]
     for index, front in enumerate(fronts):
-        heights = [table.median(f"{kind}, {front}", "rate") / table.median(f"{kind}, none-c", "rate") for kind in kinds]
+        heights = [table.median(f"{kind}, {front}", "rate") / table.median(f"{kind}, {base}", "rate") for kind in kinds]
         axis.bar([place + (index - len(fronts) / 2) * 0.8 / len(fronts) for place in range(len(kinds))], heights, 0.8 / len(fronts),
                  label=front, color=shades[index % len(shades)])
     axis.set_xticks(range(len(kinds)), kinds)
-    axis.set_ylabel("messages/s, no front = 1")
+    axis.set_ylabel(f"messages/s, {base} = 1")
     axis.legend(ncols=3, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
     save(figure, directory, "after")
 
@@ -100,7 +99,11 @@ def processes(table, directory):
 
 
 def draw(tables, directory):
+    """Returns the names of the tables that it made a picture of, NAME.svg."""
+    drawn = []
     for draw_one in (connections, after, idle, processes):
         table = tables.get(draw_one.__name__)
         if table and table.rows:
             draw_one(table, directory)
+            drawn.append(table.name)
+    return drawn

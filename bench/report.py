@@ -51,12 +51,15 @@ class Table:
         return heading, [[row, *(self.cell(row, figure, form) for figure, _, form in self.columns), self.notes[row]]
                          for row in self.rows]
 
-    def markdown(self):
+    def markdown(self, picture):
         heading, rows = self.grid()
         rounds = max((len(rounds) for rounds in self.rows.values()), default=0)
         lines = [f"## {self.title}", "", f"`{self.name}`, {rounds} rounds, {self.seconds:.0f} s. {self.about}", "",
                  "| " + " | ".join(heading) + " |", "| --- |" + " ---: |" * len(self.columns) + " --- |"]
-        return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        if picture:
+            lines += ["", f"![{self.title}]({self.name}.svg)"]
+        return "\n".join(lines) + "\n"
 
     def json(self):
         return {"title": self.title, "about": self.about, "seconds": round(self.seconds, 1), "notes": self.notes,

@@ -46,7 +46,7 @@ class Targets:
     def rate(self):
         if self.has("connections", "limpet-cookie", "none-c"):
             ratio = self.paired("connections", "limpet-cookie", "none-c", "rate", lambda a, b: a / max(b, 1))
-            self.add("connections/s, limpet-cookie: 0.95 of none-c", f"{ratio:.2f}", ratio >= 0.95)
+            self.add("connections/s, limpet-cookie: 0.95 of none-c", f"{ratio:.3f}", ratio >= 0.95)
 
     def latency(self):
         if self.has("connections", "limpet-cookie", "none-c"):

@@ -58,8 +58,8 @@ def main(results, counts):
     total = [0, 0, 0]
     for status in sorted(results.glob("*.status")):
         code = int(status.read_text())
-        if status.stem == "meson":
-            numbers = count_meson(results / "meson.json", code)
+        if status.stem in ("meson", "valgrind"):
+            numbers = count_meson(status.with_suffix(".json"), code)
         else:
             numbers = count_pytest(status.with_suffix(".xml"), code)
         print(f"{status.stem}: {numbers[0]} passed, {numbers[1]} failed, {numbers[2]} skipped")

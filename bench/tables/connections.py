@@ -16,7 +16,7 @@ COLUMNS = [("rate", "connections/s", "{:,.0f}"), ("front_cpu", "front us", "{:.1
            ("memory", "memory MB", "{:.1f}"), ("low_p50", "low p50 us", "{:,.0f}"), ("low_p99", "low p99 us", "{:,.0f}"),
            ("kept", "kept", "{}"), ("failures", "failures", "{:,.0f}")]
 USERS = 1000
-DEFAULT = [name for name in FRONTS if name not in ("limpet-header",)]
+DEFAULT = [name for name in FRONTS if name not in ("limpet-header", "nginx-http-single", "haproxy-http-single")]
 
 
 def kept(row):

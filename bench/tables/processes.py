@@ -15,7 +15,7 @@ workers for each request or message, of their own accord and not. `sum`: the wor
 COLUMNS = [("memory", "memory MB", "{:.1f}"), ("memory_each", "bytes a user", "{:,.0f}"), ("rate", "a second", "{:,.0f}"),
            ("voluntary", "switches, own", "{:.3f}"), ("involuntary", "switches, forced", "{:.3f}"), ("cpu", "sum us", "{:.1f}"),
            ("p99", "p99 us", "{:,.0f}")]
-USERS = [1000, 4000, 16000]
+USERS = [1000, 4000, 12000]
 ThreadsC = variant(Direct, "threads-c", "threads", threads=True, answering=1)
 KINDS = [("C processes", FRONTS["none-c"]), ("C threads", ThreadsC), ("Node.js processes", FRONTS["none-node"])]
 

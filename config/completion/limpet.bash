@@ -1,4 +1,4 @@
-# Completion of limpet and limpetctl in bash. Needs no other completion to be loaded.
+# Completion of limpet, limpetctl and limpet-join in bash. Needs no other completion to be loaded.
 
 # Behind "--" stands the workers' command: programs, then files. bash takes "cookie:sid" for three words.
 _limpet() {
@@ -25,7 +25,7 @@ _limpet() {
 	-l) ;;
 	:)
 		[[ ${COMP_WORDS[COMP_CWORD - 2]} == node-ipc ]] && mapfile -t COMPREPLY < <(compgen -W \
-			'socket.io sticky-session sticky-cluster sticky-session:connection sticky-listen' -- "$word")
+			'socket.io sticky-session sticky-cluster sticky-session:connection sticky-listen limpet:connection' -- "$word")
 		[[ ${COMP_WORDS[COMP_CWORD - 2]} == node-cluster ]] && mapfile -t COMPREPLY < <(compgen -W 'accept message' -- "$word")
 		;;
 	*)
@@ -47,5 +47,33 @@ _limpetctl() {
 	fi
 }
 
+# What is no option begins the command.
+_limpet_join() {
+	local word=${COMP_WORDS[COMP_CWORD]} i
+	COMPREPLY=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-S | -P | -s | -p | --channel-fd) ((i++)) ;;
+		--)
+			((i + 1 == COMP_CWORD)) && mapfile -t COMPREPLY < <(compgen -c -- "$word")
+			return
+			;;
+		-*) ;;
+		*) return ;;
+		esac
+	done
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	-S) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	-p) mapfile -t COMPREPLY < <(compgen -W 'accept node-cluster limpet node-ipc:' -- "$word") ;;
+	-P | -s | --channel-fd) ;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -W '-S -P -s -p -h -V --channel-fd --help --version --' -- "$word")
+		[[ $word == -* ]] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -c -- "$word")
+		;;
+	esac
+	return 0
+}
+
 complete -o default -o filenames -F _limpet limpet
+complete -o default -o filenames -F _limpet_join limpet-join
 complete -o default -o filenames -F _limpetctl limpetctl

@@ -2,6 +2,8 @@
 #ifndef LIMPET_CHANNEL_CHANNEL_PRIVATE_H
 #define LIMPET_CHANNEL_CHANNEL_PRIVATE_H
 
+#include <jansson.h>
+
 #include "channel/channel.h"
 #include "channel/image.h"
 #include "channel/output.h"
@@ -98,6 +100,9 @@ void channel_flush(struct channel *channel);
 /* Events, with what every protocol does for them. */
 void channel_is_ready(struct channel *channel);
 void channel_is_leaving(struct channel *channel);
+
+/* The numbers of a message "stats": all of them are told, or, if any is wrong, none, and false is returned. NULL: it has none. */
+bool channel_take_stats(struct channel *channel, json_t *values);
 
 /* An answer to the hand-off seq. False if there is no such hand-off. */
 bool channel_answered(struct channel *channel, uint64_t seq, bool accepted);

@@ -24,7 +24,6 @@
  */
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -97,40 +96,6 @@ static void take_ack(struct channel *channel, const json_t *message)
 		skip(channel);
 }
 
-static bool stat_name_is_valid(const char *name)
-{
-	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
-
-	return length > 0 && length <= CHANNEL_STAT_NAME_MAX && !name[length];
-}
-
-/* All of them, or none. */
-static void take_stats(struct channel *channel, json_t *message)
-{
-	json_t *values = json_object_get(message, "values"), *value;
-	struct channel_stat stats[CHANNEL_STATS_MAX];
-	const char *name;
-	size_t count = 0;
-
-	if (!json_is_object(values) || json_object_size(values) > CHANNEL_STATS_MAX) {
-		skip(channel);
-		return;
-	}
-	json_object_foreach(values, name, value)
-	{
-		double number = json_number_value(value);
-
-		if (!json_is_number(value) || !isfinite(number) || !stat_name_is_valid(name)) {
-			skip(channel);
-			return;
-		}
-		strcpy(stats[count].name, name);
-		stats[count++].value = number;
-	}
-	if (channel->events->stats)
-		channel->events->stats(channel->owner, stats, count);
-}
-
 /* A worker that asks and does not read its answers gets no more of them. */
 static void answer_ping(struct channel *channel, uint32_t id)
 {
@@ -184,7 +149,8 @@ static void take_message(struct channel *channel, json_t *message)
 	} else if (strcmp(type, "pong") == 0) {
 		take_pong(channel, message);
 	} else if (strcmp(type, "stats") == 0) {
-		take_stats(channel, message);
+		if (!channel_take_stats(channel, json_object_get(message, "values")))
+			skip(channel);
 	} else if (strcmp(type, "ready") == 0) {
 		channel_is_ready(channel);
 	} else if (strcmp(type, "bye") == 0) {

@@ -95,8 +95,10 @@ static int queue_probe(struct channel *channel)
 	node->probe = (node->probe + 1) | 0x80000000u;
 	text = JSON_TEXT(line);
 	json_text_add(&text,
-	    "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
-	    "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"\",\"seq\":%u}}\n",
+	    node->dialect->asks_application ? "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
+	                                      "{\"type\":\"limpet:ping\",\"id\":%u}}\n"
+	                                    : "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"
+	                                      "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"\",\"seq\":%u}}\n",
 	    node->probe);
 	/* Half a message is before it only if the kernel took half a small one: the probe then waits behind.
 	 */
@@ -269,7 +271,7 @@ static bool is_probe(const struct node *node, uint64_t seq)
 	return seq >= 0x80000000u && seq <= UINT32_MAX && ((node->probe - (uint32_t)seq) & 0x7fffffff) < 1000;
 }
 
-static void numbered_answer(struct channel *channel, uint64_t seq, bool accepted)
+void node_numbered_answer(struct channel *channel, uint64_t seq, bool accepted)
 {
 	struct node *node = node_of(channel);
 
@@ -316,7 +318,7 @@ static void cluster_message(struct channel *channel, const json_t *message)
 	if (!json_object_get(message, "ack")) {
 		node_of(channel)->dialect->message(channel, message);
 	} else if (node_integer(message, "ack", 0, NODE_INTEGER_MAX, &seq) && json_is_boolean(accepted)) {
-		numbered_answer(channel, (uint64_t)seq, json_is_true(accepted));
+		node_numbered_answer(channel, (uint64_t)seq, json_is_true(accepted));
 	} else {
 		channel->skipped++;
 	}
@@ -368,7 +370,7 @@ static bool take_line(void *context, const char *line, size_t length, bool whole
 	else if (equals(line, length, NACK))
 		handle_acknowledged(channel, false);
 	else if (is_plain_answer(line, length, &seq, &accepted))
-		numbered_answer(channel, seq, accepted);
+		node_numbered_answer(channel, seq, accepted);
 	else if (memmem(line, length, "\"NODE_", 6))
 		parse_message(channel, line, length);
 	else if (node->dialect->application && length <= APPLICATION_MAX)

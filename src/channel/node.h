@@ -66,6 +66,9 @@ struct node_dialect {
 	bool looks_for_library;
 	/* Does NODE_HANDLE_ACK acknowledge a hand-off, or a later answer with its number? */
 	bool ack_is_enough;
+	/* Is a probe answered by the application, as limpet:connection has it, and not by node:cluster, which is not there in every
+	 * process? */
+	bool asks_application;
 };
 
 struct node_handle {
@@ -98,6 +101,9 @@ int node_restore(struct channel *channel, unsigned window, const struct node_dia
     struct image_reader *image);
 void node_readable(struct channel *channel);
 bool node_can_send(const struct channel *channel);
+/* The worker's answer to the message with this number: a probe, or a hand-off. */
+void node_numbered_answer(struct channel *channel, uint64_t seq, bool accepted);
+
 int node_drain(struct channel *channel);
 int node_probe(struct channel *channel);
 bool node_may_write(struct channel *channel);

@@ -5,6 +5,16 @@
  * sticky-session 1.1.2, sticky-cluster 0.3.4, socketio-sticky-session 0.4.1 (and everything made from the
  * same recipe), @socket.io/sticky 1.0 to 2.0, and sticky-listen 3.3.
  *
+ * The flavour limpet:connection is limpet's own, for modules and programs that are written for it:
+ *
+ *   front -> worker  {"type":"limpet:connection","listener":"web","client":"203.0.113.9:51123","key":"cookie"} + socket
+ *                    {"type":"limpet:drain"}
+ *                    {"type":"limpet:ping","id":4000000000} with a handle, to be left alone
+ *   worker -> front  {"type":"limpet:pong","id":4000000000}: no connection comes before the first one is answered
+ *                    {"type":"limpet:bye"}, {"type":"limpet:closed","count":3}, {"type":"limpet:stats","values":{"rooms":12}}
+ *
+ * which mean what those of protocol limpet do (native.c).
+ *
  * Nothing was read from the socket, so the messages that carry the first bytes carry none. The workers are
  * cluster workers (cluster.isWorker decides what they do): environment as for node-cluster. Some listen, on a
  * port that nobody connects to; they are told that they do, and nothing is opened.
@@ -30,6 +40,7 @@ static const struct flavour_row {
     [FLAVOUR_STICKY_SESSION_CONNECTION] = {"\"sticky-session:connection\"", true},
     [FLAVOUR_SOCKET_IO] = {"{\"type\":\"sticky:connection\",\"data\":\"\"}", false},
     [FLAVOUR_STICKY_LISTEN] = {"{\"msg\":\"sticky:balance\",\"payload\":null}", false},
+    [FLAVOUR_LIMPET_CONNECTION] = {NULL, false},
 };
 
 static void on_query_server(struct channel *channel, const json_t *message)
@@ -98,6 +109,30 @@ static void on_application(struct channel *channel, const char *line, size_t len
 	json_decref(message);
 }
 
+static void on_limpet_message(struct channel *channel, const char *line, size_t length)
+{
+	json_t *message = json_loadb(line, length, 0, NULL);
+	const char *type = json_string_value(json_object_get(message, "type"));
+	const json_t *count = json_object_get(message, "count");
+	bool good = type != NULL;
+	int64_t id;
+
+	if (type && strcmp(type, "limpet:pong") == 0 && node_integer(message, "id", 0, UINT32_MAX, &id))
+		node_numbered_answer(channel, (uint64_t)id, false);
+	else if (type && strcmp(type, "limpet:bye") == 0)
+		channel_is_leaving(channel);
+	else if (type && strcmp(type, "limpet:stats") == 0)
+		good = channel_take_stats(channel, json_object_get(message, "values"));
+	else if (type && strcmp(type, "limpet:closed") == 0 && json_is_integer(count) &&
+	         json_integer_value(count) > 0 && json_integer_value(count) <= UINT32_MAX)
+		channel->events->connections_closed(channel->owner, (unsigned)json_integer_value(count));
+	else
+		good = false;
+	if (!good)
+		channel->skipped++;
+	json_decref(message);
+}
+
 /* The event loop runs: the main script has, and its message listener is there. */
 static void on_in_step(struct channel *channel)
 {
@@ -105,14 +140,34 @@ static void on_in_step(struct channel *channel)
 		channel_is_ready(channel);
 }
 
+static void add_metadata(struct json_text *text, const struct channel_connection *connection)
+{
+	char client[ADDRESS_TEXT_MAX] = "";
+
+	if (connection->client)
+		address_format(connection->client, client, sizeof(client));
+	json_text_literal(text, "{\"type\":\"limpet:connection\",\"listener\":");
+	json_text_string(text, connection->listener);
+	json_text_literal(text, ",\"client\":");
+	json_text_string(text, client);
+	json_text_literal(text, ",\"key\":");
+	json_text_string(text, connection->key_source);
+	json_text_literal(text, "}");
+}
+
 static int send_connection(struct channel *channel, const struct channel_connection *connection)
 {
-	char line[256];
+	const char *message = flavours[channel->flavour].message;
+	char line[1024];
 	struct json_text text = JSON_TEXT(line);
 	int on = 1;
 
-	json_text_add(&text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":%s}\n",
-	    flavours[channel->flavour].message);
+	json_text_literal(&text, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":");
+	if (message)
+		json_text_raw(&text, message, strlen(message));
+	else
+		add_metadata(&text, connection);
+	json_text_literal(&text, "}\n");
 	/* What a server sets on the connections that it accepts nobody sets on these. Not for Unix sockets:
 	 * they refuse. */
 	setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -127,9 +182,26 @@ static const struct node_dialect *dialect_of(enum flavour flavour)
 	    .ack_is_enough = true};
 	static const struct node_dialect plain = {
 	    .message = on_message, .in_step = on_in_step, .ack_is_enough = true};
+	static const struct node_dialect own = {.message = on_message,
+	    .application = on_limpet_message,
+	    .in_step = on_in_step,
+	    .ack_is_enough = true,
+	    .asks_application = true};
 	bool talks = flavour == FLAVOUR_STICKY_SESSION || flavour == FLAVOUR_SOCKET_IO;
 
+	if (flavour == FLAVOUR_LIMPET_CONNECTION)
+		return &own;
 	return talks ? &with_application : &plain;
+}
+
+static int drain(struct channel *channel)
+{
+	static const char line[] = "{\"type\":\"limpet:drain\"}\n";
+
+	/* A process that has no cluster worker in it heeds only this one. */
+	if (channel->flavour == FLAVOUR_LIMPET_CONNECTION)
+		channel_post(channel, line, sizeof(line) - 1, -1, NODE_PLAIN, 0);
+	return node_drain(channel);
 }
 
 static int start(struct channel *channel, unsigned window)
@@ -151,7 +223,7 @@ const struct channel_protocol node_ipc_protocol = {
     .readable = node_readable,
     .can_send = node_can_send,
     .send_connection = send_connection,
-    .drain = node_drain,
+    .drain = drain,
     .probe = node_probe,
     .may_write = node_may_write,
     .written = node_written,

@@ -25,6 +25,7 @@ enum flavour {
 	FLAVOUR_STICKY_SESSION_CONNECTION, /* "sticky-session:connection" */
 	FLAVOUR_SOCKET_IO,                 /* "socket.io" */
 	FLAVOUR_STICKY_LISTEN,             /* "sticky-listen" */
+	FLAVOUR_LIMPET_CONNECTION,         /* "limpet:connection" */
 };
 
 /* Protocol accept: how a program's calls are reached. */

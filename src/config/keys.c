@@ -32,7 +32,7 @@ const struct choice protocol_choices[] = {{"node-cluster", PROTOCOL_NODE_CLUSTER
 const struct choice flavour_choices[] = {{"sticky-session", FLAVOUR_STICKY_SESSION},
     {"sticky-cluster", FLAVOUR_STICKY_CLUSTER},
     {"sticky-session:connection", FLAVOUR_STICKY_SESSION_CONNECTION}, {"socket.io", FLAVOUR_SOCKET_IO},
-    {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {NULL, 0}};
+    {"sticky-listen", FLAVOUR_STICKY_LISTEN}, {"limpet:connection", FLAVOUR_LIMPET_CONNECTION}, {NULL, 0}};
 
 static const struct choice stuck_action_choices[] = {{"wait", STUCK_WAIT}, {"restart", STUCK_RESTART}, {NULL, 0}};
 const struct choice on_down_choices[] = {

@@ -551,6 +551,13 @@ static void close_fds(const struct channel_image *image)
 		close(image->fds[i]);
 }
 
+/* A worker of node:cluster that was told to finish has closed them; told twice, it fails at its end, because it is disconnected
+ * already. */
+static bool has_closed_its_servers(const struct worker *worker)
+{
+	return worker->protocol == PROTOCOL_NODE_CLUSTER && TAILQ_EMPTY(&worker->servers);
+}
+
 void worker_open_channel(struct worker *worker, const struct channel_image *image)
 {
 	unsigned window = worker->slot->pool->config->window;
@@ -588,7 +595,7 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 	/* A router that has crashed since may not have come to it. */
 	if (worker->left)
 		channel_leave(worker->channel, NULL);
-	else if (worker->drained)
+	else if (worker->drained && !has_closed_its_servers(worker))
 		channel_drain(worker->channel);
 	update_watch(worker);
 }

@@ -90,10 +90,12 @@ void external_end_timer(struct process *process)
 	}
 }
 
-void external_lost(struct process *process)
+void external_lost(struct process *process, int error)
 {
 	if (process->lost || process->let_go)
 		return;
+	if (error)
+		tell_escort(process, "bye", "its channel has failed");
 	process->lost = true;
 	arm(process, 0.);
 }

@@ -22,8 +22,8 @@ struct external_joiner {
 struct process *external_new(struct supervised_slot *slot, const struct external_joiner *joiner);
 void external_begin(struct process *process);
 
-/* The channel has ended. */
-void external_lost(struct process *process);
+/* The channel has ended: at the end of the stream, or with an error. */
+void external_lost(struct process *process, int error);
 
 /* limpet speaks to it no more; what it was sent is its own. It goes in a later turn of the loop: the caller may go on with it. */
 void external_let_go(struct process *process, const char *why);

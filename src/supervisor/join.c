@@ -92,14 +92,15 @@ static bool may_log(struct door *door)
 	return true;
 }
 
-static void send_bye(int fd, const char *reason)
+/* again: it may be welcome later. */
+static void send_bye(int fd, const char *reason, bool again)
 {
 	char bytes[256];
 	struct json_text text = JSON_TEXT(bytes);
 
 	json_text_add(&text, "{\"type\":\"bye\",\"reason\":");
 	json_text_string(&text, reason);
-	json_text_add(&text, "}");
+	json_text_add(&text, ",\"again\":%s}", again ? "true" : "false");
 	if (!text.full)
 		fd_send(fd, bytes, text.length, -1);
 	/* A socket that is closed with something unread resets the other end, which then may not read the reason. */
@@ -108,7 +109,7 @@ static void send_bye(int fd, const char *reason)
 }
 
 /* Tells why, and closes. */
-static void refuse(struct joiner *joiner, const char *reason)
+static void refuse(struct joiner *joiner, const char *reason, bool again)
 {
 	struct door *door = joiner->door;
 
@@ -116,15 +117,16 @@ static void refuse(struct joiner *joiner, const char *reason)
 	if (may_log(door))
 		log_warning("pool %s: pid %d of user %u asked to join and was refused: %s", door->pool->name,
 		    (int)joiner->peer.pid, (unsigned)joiner->peer.uid, reason);
-	send_bye(joiner->io.fd, reason);
+	send_bye(joiner->io.fd, reason, again);
 	close(joiner_release(joiner));
 }
 
-/* NULL with a reason, which may be written to text. */
+/* NULL with a reason, which may be written to text; again: it may be another time. */
 static struct supervised_slot *find_place(
-    struct supervised_pool *pool, const char *name, char *text, size_t size, const char **reason)
+    struct supervised_pool *pool, const char *name, char *text, size_t size, const char **reason, bool *again)
 {
 	*reason = "every slot is taken";
+	*again = true;
 	for (size_t i = 0; i < pool->slots_count; i++) {
 		struct supervised_slot *slot = pool->slots[i];
 
@@ -135,9 +137,11 @@ static struct supervised_slot *find_place(
 		snprintf(text, size, slot->external ? "slot %s is taken" : "slot %s is for a worker that limpet starts",
 		    name);
 		*reason = text;
+		*again = slot->external;
 		return NULL;
 	}
 	if (*name) {
+		*again = false;
 		snprintf(text, size, "there is no slot %s", name);
 		*reason = text;
 	}
@@ -167,7 +171,7 @@ static int send_welcome(int fd, const struct process *process)
 	json_text_string(&text, process->pool_name);
 	json_text_add(&text, ",\"slot\":");
 	json_text_string(&text, process->slot_name);
-	json_text_add(&text, ",\"generation\":%u}", process->generation);
+	json_text_add(&text, ",\"generation\":%u,\"worker\":%u}", process->generation, process->id);
 	sent = text.full ? -EINVAL : fd_send(fd, bytes, text.length, -1);
 	return sent < 0 ? (int)sent : 0;
 }
@@ -209,10 +213,11 @@ static void take_hello(struct joiner *joiner, const struct hello *hello, int fd)
 {
 	struct supervised_pool *pool = joiner->door->pool;
 	struct supervised_slot *slot = NULL;
+	bool again = pool->supervisor->state != SUPERVISOR_RUNNING;
 	const char *reason = NULL;
 	char text[128];
 
-	if (pool->supervisor->state != SUPERVISOR_RUNNING)
+	if (again)
 		reason = "limpet is stopping";
 	else if (hello->pool[0] && strcmp(hello->pool, pool->name) != 0)
 		reason = "this is the socket of another pool";
@@ -221,14 +226,14 @@ static void take_hello(struct joiner *joiner, const struct hello *hello, int fd)
 	else if (fd >= 0 && !is_channel(fd, hello->protocol))
 		reason = "what came with the hello is no channel for its protocol";
 	else
-		slot = find_place(pool, hello->slot, text, sizeof(text), &reason);
+		slot = find_place(pool, hello->slot, text, sizeof(text), &reason, &again);
 	if (slot) {
 		admit(joiner, hello, slot, fd);
 		return;
 	}
 	if (fd >= 0)
 		close(fd);
-	refuse(joiner, reason);
+	refuse(joiner, reason, again);
 }
 
 static void on_hello(struct ev_loop *loop, ev_io *io, int revents)
@@ -249,7 +254,7 @@ static void on_hello(struct ev_loop *loop, ev_io *io, int revents)
 	} else if (truncated || hello_parse(&hello, bytes, (size_t)length, &reason) < 0) {
 		if (fd >= 0)
 			close(fd);
-		refuse(joiner, truncated ? "the hello is too long, or its channel was lost on the way" : reason);
+		refuse(joiner, truncated ? "the hello is too long, or its channel was lost on the way" : reason, false);
 	} else {
 		take_hello(joiner, &hello, fd);
 	}
@@ -296,7 +301,7 @@ static void on_connect(struct ev_loop *loop, ev_io *io, int revents)
 		if (may_log(door))
 			log_warning("pool %s: user %u (pid %d) may not join and was refused; see \"socket_owner\" and \"socket_mode\"",
 			    door->pool->name, (unsigned)peer.uid, (int)peer.pid);
-		send_bye(fd, "this user may not join");
+		send_bye(fd, "this user may not join", false);
 		close(fd);
 		return;
 	}

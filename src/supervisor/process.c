@@ -347,10 +347,10 @@ void process_leaves(struct process *process)
 	}
 }
 
-void process_lost(struct process *process, const char *why)
+void process_lost(struct process *process, int error, const char *why)
 {
 	if (process->external) {
-		external_lost(process);
+		external_lost(process, error);
 		return;
 	}
 	if (process->leaving || process->draining || process->last_signal)

@@ -126,7 +126,7 @@ void process_is_ready(struct process *process);
 void process_leaves(struct process *process);
 
 /* Its channel has ended: a worker that cannot be reached is ended, unless it is leaving anyway. */
-void process_lost(struct process *process, const char *why);
+void process_lost(struct process *process, int error, const char *why);
 
 /* A router has crashed: what it had heard of workers that were starting it may have told nobody, and they do not say it twice. */
 void process_restart_unready(struct supervisor *supervisor);

@@ -119,8 +119,9 @@ void process_look_for_bypass(struct process *process)
 	if (own && bypass_find(process->pid, own, count, &address)) {
 		address_format(&address, process->bypass, sizeof(process->bypass));
 		log_warning("%s (pid %d) listens on %s by itself, past limpet, which cannot give it connections "
-		            "there: it is linked statically, makes its system calls by itself (as Go does), or has "
-		            "privileges with which the system ignores LD_PRELOAD; %s",
+		            "there: it is linked statically, makes its system calls by itself (as Go does), has "
+		            "privileges with which the system ignores LD_PRELOAD, or was started by such a program that "
+		            "has closed limpet's socket; %s",
 		    process->name, (int)process->pid, process->bypass,
 		    process->agent ? "it is a 32-bit program, or accepts by other means, see limpet(8)"
 		                   : "reach it from outside with \"accept\": \"seccomp\" in its pool, see "

@@ -266,7 +266,7 @@ static void on_worker_message(struct supervisor *supervisor, const struct link_m
 		process_is_stuck(process);
 		break;
 	case LINK_CHANNEL_LOST:
-		process_lost(process, message->key);
+		process_lost(process, message->error, message->key);
 		break;
 	}
 }

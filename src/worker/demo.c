@@ -1,13 +1,11 @@
 /* limpet-demo-worker: the worker behind limpet --demo. It shows a visitor which slot it is pinned to.
  *
- * A program of its own that speaks protocol "limpet" on the channel it inherits: LIMPET_FD, LIMPET_POOL,
- * LIMPET_SLOT and LIMPET_GENERATION. It ends when it was drained and its last connection is over, soon after
- * the front is gone, and at once on SIGTERM. Owns the process: options, limits, the loop and its end. Clients
- * are in demo_client.c, the channel in demo_channel.c.
+ * A program of its own that uses liblimpet(3), as any worker in C would. It ends when it was drained and its
+ * last connection is over, soon after the front is gone, and at once on SIGTERM. Owns the process: options,
+ * limits, the loop and its end. Clients are in demo_client.c.
  */
-#include <errno.h>
 #include <ev.h>
-#include <limits.h>
+#include <limpet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,20 +13,21 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "worker/demo_channel.h"
 #include "worker/demo_client.h"
 
 #define CONNECTIONS_MAX 10000
+/* Connections taken in one turn of the loop. */
+#define TURN_MAX 64
 /* Connections left when the front has gone. */
 #define FAREWELL_SECONDS 5.
 
 struct demo {
 	struct demo_worker worker;
-	struct demo_channel channel;
+	struct limpet *limpet;
+	ev_io io;
 	ev_timer farewell;
 	ev_signal terminate;
 	bool leaving;
-	int status;
 };
 
 static void end_if_idle(struct demo *demo)
@@ -37,58 +36,43 @@ static void end_if_idle(struct demo *demo)
 		ev_break(demo->worker.loop, EVBREAK_ALL);
 }
 
-static void *on_connection(void *owner, int fd, const char *client, const char *key)
+static void take(struct demo *demo, const struct limpet_event *event)
 {
-	struct demo *demo = owner;
+	struct demo_client *client = demo_client_new(&demo->worker, event->fd, event->client, event->key);
 
-	if (demo->worker.connections >= CONNECTIONS_MAX) {
-		close(fd);
-		return NULL;
-	}
-	return demo_client_new(&demo->worker, fd, client, key);
+	if (client)
+		demo_client_start(client);
+	else
+		limpet_closed(demo->limpet, 1);
 }
 
-static void on_started(void *owner, void *connection)
+static void leave(struct demo *demo)
 {
-	demo_client_start(connection);
-}
-
-static void on_drain(void *owner)
-{
-	struct demo *demo = owner;
-
 	demo->worker.draining = true;
 	demo->leaving = true;
-	end_if_idle(demo);
 }
 
-static void on_ended(void *owner, int error)
+static void on_limpet(struct ev_loop *loop, ev_io *w, int events)
 {
-	struct demo *demo = owner;
+	struct demo *demo = w->data;
+	const struct limpet_event *event;
 
-	if (error) {
-		fprintf(stderr, "limpet-demo-worker: channel to limpet failed: %s; ending (slot %s)\n",
-		    strerror(-error), demo->worker.slot);
-		demo->status = 1;
+	for (int turn = 0; turn < TURN_MAX && (event = limpet_next(demo->limpet)); turn++) {
+		if (event->type == LIMPET_CONNECTION)
+			take(demo, event);
+		if (event->type == LIMPET_DRAIN || event->type == LIMPET_OVER)
+			leave(demo);
+		if (event->type == LIMPET_OVER)
+			ev_timer_start(loop, &demo->farewell);
 	}
-	demo->worker.draining = true;
-	demo->leaving = true;
-	ev_timer_start(demo->worker.loop, &demo->farewell);
 	end_if_idle(demo);
 }
-
-static const struct demo_channel_events channel_events = {
-    .connection = on_connection,
-    .started = on_started,
-    .drain = on_drain,
-    .ended = on_ended,
-};
 
 static void on_client_closed(struct demo_worker *worker)
 {
 	struct demo *demo = (struct demo *)worker; /* its first member */
 
-	demo_channel_count_closed(&demo->channel);
+	limpet_closed(demo->limpet, 1);
 	end_if_idle(demo);
 }
 
@@ -119,28 +103,15 @@ static const char *environment(const char *name, const char *otherwise)
 	return value && *value ? value : otherwise;
 }
 
-/* The channel's fd number, or -1. */
-static int channel_number(void)
-{
-	const char *text = environment("LIMPET_FD", "");
-	char *end;
-	long number;
-
-	errno = 0;
-	number = strtol(text, &end, 10);
-	if (errno || end == text || *end || number < 0 || number > INT_MAX)
-		return -1;
-	return (int)number;
-}
-
 int main(void)
 {
 	static struct demo demo;
-	int fd = channel_number(), error;
+	int error = limpet_open(&demo.limpet);
 
-	if (fd < 0) {
-		fputs("limpet-demo-worker: LIMPET_FD is not set: this program is started by limpet --demo\n",
-		    stderr);
+	if (error) {
+		fprintf(stderr,
+		    "limpet-demo-worker: there is no channel to limpet: %s; is it started by limpet --demo?\n",
+		    strerror(-error));
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -160,14 +131,10 @@ int main(void)
 	ev_timer_init(&demo.farewell, on_farewell, FAREWELL_SECONDS, 0.);
 	ev_signal_init(&demo.terminate, on_terminate, SIGTERM);
 	ev_signal_start(demo.worker.loop, &demo.terminate);
-	error = demo_channel_open(
-	    &demo.channel, demo.worker.loop, fd, demo.worker.pool, demo.worker.slot, &channel_events, &demo);
-	if (error) {
-		fprintf(stderr,
-		    "limpet-demo-worker: channel on fd %d failed: %s; is it started by limpet --demo?\n", fd,
-		    strerror(-error));
-		return 1;
-	}
+	limpet_limit(demo.limpet, CONNECTIONS_MAX);
+	ev_io_init(&demo.io, on_limpet, limpet_fd(demo.limpet), EV_READ);
+	demo.io.data = &demo;
+	ev_io_start(demo.worker.loop, &demo.io);
 	ev_run(demo.worker.loop, 0);
-	return demo.status;
+	return 0;
 }

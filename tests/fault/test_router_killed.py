@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness.scene import SCRIPTED
+from harness.http import Connection, get
 from harness.wait import wait_until
 
 
@@ -217,3 +218,21 @@ def test_those_that_wait_for_a_slot_wait_on(scene):
         assert one.answer()["slot"] == "0"
     play.account()
     play.wait_files(before)
+
+
+def test_a_node_worker_is_told_only_once_to_finish(limpet, app):
+    """Told again by the next router, it would be disconnected at once, and fail when its last connection ends."""
+    front = limpet(config={"listeners": {"web": {"address": "127.0.0.1:0"}}, "pools": {
+        "app": {"command": app("http-ws.js"), "workers": 1, "protocol": "node-cluster"}}})
+    old = front.wait_ready(1)["0"]
+    with Connection(front.address) as pinned:
+        assert pinned.upgrade().status == 101
+        front.ctl("restart")
+        front.wait_replaced("0", old)
+        for _ in range(3):
+            assert get(front.address).json()["pid"] != old
+            router = front.router()
+            os.kill(router, signal.SIGKILL)
+            wait_until(lambda: front.pids("limpet-router") not in ([], [router]), "another router")
+            assert pinned.say("still here")["pid"] == old
+    assert front.wait_for(rf"\(pid {old}\) (ended|exited|was killed)")[1] == "ended"

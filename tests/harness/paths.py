@@ -22,6 +22,10 @@ def limpetctl() -> pathlib.Path:
     return pathlib.Path(named).resolve() if named else limpet().with_name("limpetctl")
 
 
+def limpet_join() -> pathlib.Path:
+    return limpetctl().with_name("limpet-join")
+
+
 def demo_worker() -> pathlib.Path:
     return build() / "src" / "worker" / "limpet-demo-worker"
 

@@ -139,7 +139,7 @@ class Scene:
 
     def wait_slot(self, name, seconds=10.0, **wanted):
         """Until the slot's status is so: wait_slot("0", waiting=3)."""
-        wait_until(lambda: {key: self.slot(name)[key] for key in wanted} == wanted, f"slot {name}: {wanted}", seconds)
+        wait_until(lambda: {key: self.slot(name).get(key) for key in wanted} == wanted, f"slot {name}: {wanted}", seconds)
 
     def router(self):
         return self.status()["router_pid"]

@@ -3,10 +3,12 @@
 What test_accept_shim.py says of both ways is not said again: here are real static programs, what chooses the way, and what
 becomes of the agent."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -37,6 +39,10 @@ fn main() {
     }
 }
 """
+
+
+# What Go has compiled of its library: that takes longer than everything else.
+GO = {"GOCACHE": str(paths.TESTS / ".cache" / "go"), "GO111MODULE": "off"}
 
 
 def compile_go(directory):
@@ -70,9 +76,7 @@ def _made(tmp_path_factory):
             pytest.skip(f"{compiler} is not installed")
         if kind not in programs:
             directory = tmp_path_factory.mktemp(kind)
-            subprocess.run(command(directory), check=True, env={
-                **os.environ, "CGO_ENABLED": "0", "GOCACHE": str(directory / "cache"), "GOFLAGS": "-mod=mod",
-                "GO111MODULE": "off"})
+            subprocess.run(command(directory), check=True, env={**os.environ, "CGO_ENABLED": "0", **GO})
             programs[kind] = directory / "server"
         return programs[kind]
     return make
@@ -114,8 +118,7 @@ def test_a_dynamic_program_of_go_is_found_by_its_sections(limpet, made, tmp_path
     made("go")
     program = tmp_path / "server"
     done = subprocess.run(["go", "build", "-ldflags=-linkmode=external", "-o", program, paths.APPS / "server.go"],
-                          env={**os.environ, "CGO_ENABLED": "1", "GOCACHE": str(tmp_path / "cache"),
-                               "GO111MODULE": "off"}, capture_output=True, text=True, check=False)
+                          env={**os.environ, "CGO_ENABLED": "1", **GO}, capture_output=True, text=True, check=False)
     if done.returncode or b"ld-linux" not in program.read_bytes():
         pytest.skip(f"go does not link with the C library here: {done.stderr}")
     front = limpet([program, place("go")], workers=2)
@@ -221,7 +224,8 @@ def test_a_rolling_restart_loses_nothing(limpet, made):
     while any(pid in before.values() for pid in front.pids()):
         assert get(front.address, cookie=f"sid={answered}").status == 200
         answered += 1
-    assert answered and len(agents(front)) == 2
+    assert answered
+    wait_until(lambda: len(agents(front)) == 2, "the agents of the former generation have ended, too")
 
 
 def test_program_and_agent_end_together(limpet, made):
@@ -375,6 +379,42 @@ while True:
         assert int(get(("127.0.0.1", port)).body) == first + 1 + number
     assert front.ready()[-1].pid == pid
     wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 0, "all acknowledged")
+
+
+def options_of_sockets(pid, port, level, name):
+    """What the TCP sockets of a process that are bound to the port say."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.syscall(434, pid, 0)  # pidfd_open, the same number on all machines; below: pidfd_getfd
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        fd = libc.syscall(438, handle, int(number), 0)
+        if fd < 0:
+            continue
+        try:
+            with socket.socket(fileno=fd) as copy:
+                if copy.family == socket.AF_INET and copy.getsockname()[1] == port:
+                    yield copy.getsockopt(level, name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+    os.close(handle)
+
+
+def test_options_that_are_set_after_listen(limpet, made, tmp_path):
+    """They reach the socket that limpet listens on."""
+    made("c")
+    program = tmp_path / "server.py"
+    port = free_port()
+    program.write_text(f"""
+import signal, socket
+server = socket.create_server(("127.0.0.1", {port}))
+server.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 7)
+signal.pause()
+""", encoding="utf-8")
+    front = limpet(config={"pools": {"web": {"command": ["/usr/bin/python3", str(program)], "workers": 1,
+                                             "accept": "seccomp"}}})
+    front.wait_ready(1)
+    wait_until(lambda: [value for value in options_of_sockets(front.process.pid, port, socket.IPPROTO_TCP,
+                                                             socket.TCP_DEFER_ACCEPT) if value], "the option")
 
 
 def test_no_new_privileges(limpet, made):

@@ -420,6 +420,20 @@ def test_a_program_that_goes_its_own_ways(limpet, c_server, options):
     assert "past limpet" not in front.text()
 
 
+@pytest.mark.parametrize("limpet", ["preload"], indirect=True)
+def test_a_control_socket_that_is_closed_unseen_is_missed(limpet, c_server):
+    port = free_port()
+    front = limpet([c_server, port], workers=1, env={"CLOSES": "behind"})
+    front.wait_for(rf"listens on 127.0.0.1:{port} by itself, past limpet.* has closed limpet's socket")
+
+
+@pytest.mark.parametrize("limpet", ["seccomp"], indirect=True)
+def test_nobody_can_close_what_is_outside(limpet, c_server):
+    front = limpet([c_server, free_port()], workers=2, env={"CLOSES": "behind"})
+    front.wait_ready(2)
+    assert {get(front.address, source=f"127.0.0.{number + 1}").body.split()[1] for number in range(20)} == {b"0", b"1"}
+
+
 PROXIED = {"proxy_protocol": True, "trusted_proxies": ["127.0.0.0/8"], "sticky": "ip"}
 
 

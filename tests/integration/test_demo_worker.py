@@ -22,7 +22,7 @@ class Front(harness.front.Front):
 @pytest.fixture
 def front():
     front = Front()
-    assert front.read() == {"type": "hello", "version": 1, "pool": "demo", "slot": "2"}
+    assert front.read() == {"type": "hello", "version": 1, "pool": "demo", "slot": "2", "capabilities": ["stats"]}
     assert front.read() == {"type": "ready"}
     yield front
     stderr = front.end()

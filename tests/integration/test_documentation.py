@@ -62,7 +62,7 @@ def slot_of(address, source, number):
         assert (kind, name) == ("path", "2")
         response = get(address, f"/room/number{number}/messages")
     assert response.status == 200, response
-    return re.fullmatch(rb"slot (\d+)\n", response.body)[1].decode()
+    return re.fullmatch(rb"slot (\w+)\n", response.body)[1].decode()
 
 
 def check_sticky(front, source, workers):
@@ -249,7 +249,7 @@ def check_install(_, place, __):
     root = place / "root"
     run("meson", "install", "-C", paths.build(), "--no-rebuild", env={**os.environ, "DESTDIR": str(root)})
     installed = {path.name for path in root.rglob("*") if path.is_file()}
-    assert {"limpet", "limpetctl", "limpet.8", "limpetctl.8", "limpet.json.5", "limpet-worker.7", "limpet.schema.json",
+    assert {"limpet", "limpetctl", "limpet-join", "limpet-join.8", "limpet.8", "limpetctl.8", "limpet.json.5", "limpet-worker.7", "limpet.schema.json",
             "limpet.service", "minimal.json", "behind-proxy.json", "several-pools.json", "README.md", "liblimpet.3", "limpet.h",
             "limpet.pc", "liblimpet.a", "worker.c", "worker.go", "worker.py", "worker.rb"} <= installed
     unit = next(root.rglob("limpet.service")).read_text(encoding="utf-8")
@@ -259,6 +259,21 @@ def check_install(_, place, __):
     for example in root.rglob("examples/*.json"):
         if "schema" not in example.name:
             run(installed_program, "-t", "-c", example)
+
+
+def check_join(limpet, place, command):
+    config = json.loads(next(text for name, text in documents.configurations() if '"slots": ["a"' in text))
+    config["listeners"]["web"]["address"] = "127.0.0.1:0"
+    config["pools"]["chat"]["socket"] = str(place / "chat.sock")
+    front = limpet(config=config)
+    words = shlex.split(command.replace("/run/limpet", str(place)))
+    joined = subprocess.Popen([paths.limpet_join(), *words[1:]], cwd=place, stdin=subprocess.DEVNULL)
+    try:
+        assert front.wait_ready(1) == {"a": joined.pid}
+        assert slot_of(front.address, "cookie:sid", 1) == "a"
+    finally:
+        joined.terminate()
+        joined.wait(10)
 
 
 def check_unit(_, place, __):
@@ -285,7 +300,46 @@ def check_manual(_, __, command):
     assert (paths.ROOT / shlex.split(command)[2]).exists()
 
 
+PYTHON_PACKAGE = {}  # where it was installed, once for all of its commands
+
+
+def check_python_package(limpet, place, command):
+    """Installed as shown: the virtual environment, the package, a runner."""
+    lines = [line for _, line in documents.commands() if line.startswith(("python3 -m venv ", "venv/bin/pip "))]
+    if not PYTHON_PACKAGE:
+        shutil.copytree(paths.ROOT / "src" / "worker" / "python", place / "src" / "worker" / "python",
+                        ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info", ".mypy_cache"))
+        for line in lines:
+            run(*shlex.split(line), cwd=place, env={**os.environ, "PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        PYTHON_PACKAGE["venv"] = place / "venv"
+    if command in lines:
+        run(PYTHON_PACKAGE["venv"] / "bin" / "python", "-c", "import limpet.asyncio, limpet.uvicorn, limpet.hypercorn", cwd=place)
+        return
+    if not (place / "venv").exists():
+        (place / "venv").symlink_to(PYTHON_PACKAGE["venv"])
+    (place / "app.py").write_text("""import os
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        body = b"slot %s\\n" % os.environ["LIMPET_SLOT"].encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+""", encoding="utf-8")
+    check_serves(limpet, place, command)
+
+
+def check_node_module(_, place, command):
+    package = place / "src" / "worker" / "node"
+    shutil.copytree(paths.ROOT / "src" / "worker" / "node", package)
+    run(*shlex.split(command), "--offline", "--no-audit", "--no-fund", cwd=place)
+    assert run("node", "-e", "console.log(typeof require('limpet/worker').join)", cwd=place) == "function\n"
+
+
 CHECKS = {
+    "python3 -m venv --system-site-packages venv": check_python_package,
+    "venv/bin/pip install --no-index --no-build-isolation src/worker/python": check_python_package,
+    "limpet -n 4 -l 8080 -s cookie:sid -p limpet -- venv/bin/python -m limpet.uvicorn app:app": check_python_package,
+    "limpet -n 4 -l 8080 -s cookie:sid -p limpet -- venv/bin/python -m limpet.hypercorn app:app": check_python_package,
+    "npm install ./src/worker/node": check_node_module,
     "limpet -n 4 -s cookie:sid -- python3 -m http.server 8000": check_program,
     "sh config/demo": check_demo,
     "sh tests/run": check_script,
@@ -329,10 +383,12 @@ CHECKS = {
     "limpet -t -c /etc/limpet/limpet.json": check_unit,
     "systemctl daemon-reload": check_unit,
     "systemctl enable --now limpet": check_unit,
+    "limpet-join -S /run/limpet/chat.sock -s a -- node server.js": check_join,
     "man -l man/limpet.8": check_manual,
     "man -l man/limpet.json.5": check_manual,
     "man -l man/limpetctl.8": check_manual,
     "man -l man/limpet-worker.7": check_manual,
+    "man -l man/limpet-join.8": check_manual,
     "man -l man/liblimpet.3": check_manual,
 }
 
@@ -476,8 +532,10 @@ def test_a_newcomer_finds_the_three_places():
 def test_completion_knows_every_option():
     script = f"source {paths.ROOT}/config/completion/limpet.bash\n" \
         "COMP_WORDS=(limpet -); COMP_CWORD=1; _limpet; echo ${COMPREPLY[*]}; COMP_WORDS=(limpetctl ''); _limpetctl; " \
-        "echo ${COMPREPLY[*]}"
-    limpet_words, limpetctl_words = run("bash", "-c", script).splitlines()
+        "echo ${COMPREPLY[*]}; COMP_WORDS=(limpet-join -); _limpet_join; echo ${COMPREPLY[*]}"
+    limpet_words, limpetctl_words, join_words = run("bash", "-c", script).splitlines()
+    usage = run(paths.limpet_join(), "-h")
+    assert set(re.findall(r"(?<=  )(--?[A-Za-z][\w-]*)(?=[ ,])", usage)) <= set(join_words.split())
     usage = run(paths.limpet(), "-h")
     assert set(re.findall(r"(?<=[ ,])(--?[A-Za-z][\w-]*)(?=[ ,])", usage)) <= {*limpet_words.split(), "--"}
     assert {"-S", "-j", "status"} <= set(limpetctl_words.split())

@@ -36,20 +36,20 @@ def test_beside_limpets_own(externals):
     assert play.get(play.source("guest"))["pid"] == guest.pid
     assert play.get(play.source("own"))["pid"] == play.slot("own")["pid"]
     answer, _ = workers.ask(hello(slot="own"))
-    assert answer == {"type": "bye", "reason": "slot own is for a worker that limpet starts"}
+    assert answer == {"type": "bye", "reason": "slot own is for a worker that limpet starts", "again": False}
 
 
 def test_the_hello_and_its_answers(externals):
     play, workers = externals(slots=2)
     answer, first = workers.ask(hello(pool="app", slot="1", capabilities=["cumulative", "stats"]))
-    assert answer == {"type": "welcome", "version": 1, "pool": "app", "slot": "1", "generation": 1}
+    assert answer == {"type": "welcome", "version": 1, "pool": "app", "slot": "1", "generation": 1, "worker": 1}
     answer, second = workers.ask(hello(slot="1"))
-    assert answer == {"type": "bye", "reason": "slot 1 is taken"}
+    assert answer == {"type": "bye", "reason": "slot 1 is taken", "again": True}
     assert second.recv(100) == b""
     answer, second = workers.ask(hello())
     assert answer["slot"] == "0"
     answer, _ = workers.ask(hello())
-    assert answer == {"type": "bye", "reason": "every slot is taken"}
+    assert answer == {"type": "bye", "reason": "every slot is taken", "again": True}
     first.close()
     wait_until(lambda: play.slot("1")["state"] == "free", "slot 1 is free")
     answer, third = workers.ask(hello())
@@ -72,7 +72,7 @@ def test_the_hello_and_its_answers(externals):
 def test_what_is_refused(externals, message, reason):
     play, workers = externals()
     answer, connection = workers.ask(message)
-    assert answer == {"type": "bye", "reason": reason}
+    assert answer == {"type": "bye", "reason": reason, "again": False}
     assert connection.recv(100) == b""
     assert play.counter("external_refused") == 1
     play.front.wait_for("asked to join and was refused: " + re.escape(reason))
@@ -110,7 +110,7 @@ print(connection.recv(8192).decode())"""
                               extra_groups=[], capture_output=True, check=True, timeout=10)
         return json.loads(done.stdout)
 
-    assert answer_to(65534) == {"type": "bye", "reason": "this user may not join"}
+    assert answer_to(65534) == {"type": "bye", "reason": "this user may not join", "again": False}
     assert answer_to(5)["type"] == "welcome"
     play.front.wait_for("user 65534")
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import paths
 
-SCRIPTS = ["config/demo", "config/packages", "tests/run", "tests/coverage", ".ci/run"]
+SCRIPTS = ["config/demo", "config/packages", "tests/run", "tests/coverage", "tests/tools/under-valgrind", ".ci/run"]
 MANUALS = sorted(path for path in (paths.ROOT / "man").glob("*.[1-8]"))
 CONFIGS = sorted(path for path in (paths.ROOT / "config").rglob("*.json") if "schema" not in path.name)
 

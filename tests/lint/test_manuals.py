@@ -66,7 +66,8 @@ def options_of(usage):
     return set(re.findall(r"(?<![\w-])(--?[A-Za-z][\w-]*)", usage))
 
 
-@pytest.mark.parametrize("manual,file", [("limpet.8", "options.c"), ("limpetctl.8", "limpetctl.c")])
+@pytest.mark.parametrize("manual,file", [("limpet.8", "options.c"), ("limpetctl.8", "limpetctl.c"),
+                                         ("limpet-join.8", "join/main.c")])
 def test_options(manual, file):
     usage = re.search(r"usage\[\] =(.*?);\n", source(file), re.DOTALL)[1]
     described = set(re.findall(r"^  (--?[A-Za-z][\w-]*)", re.sub(r'^\s*"|\\n"$', "", usage, flags=re.MULTILINE),

@@ -3,13 +3,15 @@
  *
  *   1  no connection is ever in the hands of two workers, and what one worker has read no other ever gets, dead or alive;
  *   2  no connection is lost: each comes to a worker, or is answered by a router, except those that a crashing router
- *      or a worker that breaks the protocol takes with it (marked `excused` below);
+ *      or a worker that breaks the protocol takes with it (marked `excused` below). What is parked it does not take with it;
  *   3  nothing comes to rest half way: in the end every slot has a worker that the router sends to, and no worker that was to
  *      finish is still there.
  *
  * What it stands for: router = src/router (worker.c, pool.c, connection.c, succession.c), supervisor = src/supervisor (process.c,
  * roll.c, router_process.c), worker = any program that takes a connection and acknowledges it before it reads from it.
- * With -DWARM it begins when all workers are ready, which leaves more room for faults.
+ * With -DWARM it begins when all workers are ready, which leaves more room for faults, and so does -DPARKS=false, with which
+ * nothing is ever parked.
+ * A connection ceases to be parked and is handed off in one step here; a crash between the two would lose it.
  * Left out: windows, queues' bounds, the choice among workers (any that is usable may be chosen) and all time: what a timer would
  * do may happen at any moment.
  *
@@ -27,6 +29,9 @@
  *   UNREADY_STAYS         a worker whose start a crashed router had half seen is left alone
  *   OLD_WORKER_FORGOTTEN  a new worker that ends at once leaves its slot empty, though the old one was not told to go
  *   DRAIN_FORGOTTEN       a new router does not repeat that a worker is to finish
+ *   UNPARKED_LATE         what is handed off is parked for a moment longer
+ *   NEVER_GIVEN_BACK      a new router does not get what its predecessor had parked
+ *   PARKED_BY_FORMER      what a router had parked that has handed over since is given to a later one
  */
 #ifndef FAULTS
 #define FAULTS 2
@@ -92,6 +97,13 @@ bool exhausted; /* no further worker can be started in this model */
 /* What became of the connections. */
 byte owner[NC] = NONE;
 bool answered[NC], excused[NC];
+
+/* Copies that the supervisor keeps of what waits in a router. */
+bool parked[NR * NC];
+#ifndef PARKS
+#define PARKS true
+#endif
+#define is_parked(n) parked[r * NC + n]
 
 inline flush_down(w)
 {
@@ -206,6 +218,9 @@ inline hand_off(n, w)
 #endif
 	:: else ->
 		give_id(n);
+#ifndef UNPARKED_LATE
+		is_parked(n) = false;
+#endif
 		down[w]!CONNECTION, id_of[n], epoch_of[w], n;
 		state[n] = SENT;
 		to[n] = w
@@ -317,7 +332,9 @@ inline excuse_all()
 {
 	for (c : 0 .. NC - 1) {
 		if
-		:: state[c] -> excused[c] = true; state[c] = 0
+		/* A former one's may be with its successor already. */
+		:: state[c] && !(is_parked(c) && former != r) -> excused[c] = true; state[c] = 0
+		:: state[c] && is_parked(c) && former != r -> state[c] = 0
 		:: else
 		fi
 	};
@@ -340,7 +357,15 @@ inline excuse_all()
 	:: atomic { !starting && !handing_over[r] && channel[w] == IS_OPEN && may(BREAKS) -> faults--; lose(w, false); c = 0 }
 #define accepting(n) \
 	:: atomic { !starting && !handing_over[r] && backlog[n] -> backlog[n] = false; state[n] = OPEN } \
-	:: atomic { !starting && !handing_over[r] && state[n] == OPEN && nobody_usable -> state[n] = 0; answered[n] = true }
+	:: atomic { PARKS && !starting && !handing_over[r] && state[n] == OPEN && !is_parked(n) -> is_parked(n) = true } \
+	unpark_later(n) \
+	:: atomic { !starting && !handing_over[r] && state[n] == OPEN && nobody_usable -> \
+		state[n] = 0; answered[n] = true; is_parked(n) = false }
+#ifdef UNPARKED_LATE
+#define unpark_later(n) :: atomic { !handing_over[r] && state[n] != OPEN && is_parked(n) -> is_parked(n) = false }
+#else
+#define unpark_later(n)
+#endif
 #if NW == 2
 #define each_worker(what) what(0) what(1)
 #define each_worker_of(what, n) what(n, 0) what(n, 1)
@@ -367,6 +392,14 @@ proctype router(byte r; bool succeeds)
 	mtype type, state[NC];
 	byte to[NC], id_of[NC], epoch_of[NW], channel[NW], c, w, id, epoch, at;
 	bool known[NW], drained[NW], heard_ready[NW], is_ready, is_drained, starting = true, crashing;
+
+	for (c : 0 .. NC - 1) {
+		if
+		:: is_parked(c) -> state[c] = OPEN
+		:: else
+		fi
+	};
+	c = 0;
 
 	/* All that the supervisor knows is told first. */
 	do
@@ -522,8 +555,33 @@ inline start_worker(place, s)
 	fi
 }
 
+/* What the router n had parked the next one gets, or nobody. */
+inline unpark_all(n, given_back)
+{
+	for (w : 0 .. NC - 1) {
+		if
+		:: parked[n * NC + w] && given_back -> parked[n * NC + w] = false; parked[next_router * NC + w] = true
+		:: parked[n * NC + w] && !given_back -> parked[n * NC + w] = false
+		:: else
+		fi
+	};
+	w = 0
+}
+
 inline start_router(from_former)
 {
+#ifndef NEVER_GIVEN_BACK
+	if
+	:: !from_former && current != NONE -> unpark_all(current, true)
+	:: else
+	fi;
+#ifdef PARKED_BY_FORMER
+	if
+	:: !from_former && current != NONE && current > 0 -> unpark_all(current - 1, true)
+	:: else
+	fi;
+#endif
+#endif
 	current = next_router;
 	next_router++;
 	router_alive[current] = true;
@@ -578,7 +636,11 @@ inline hear_router(n)
 		fi;
 		s = 0
 	:: type == LOST -> ended[w] = true /* after kill_timeout, or drain_timeout */
-	:: type == HANDED_OVER && former == n -> former = NONE
+	:: type == HANDED_OVER && former == n ->
+		former = NONE;
+#ifndef PARKED_BY_FORMER
+		unpark_all(n, false)
+#endif
 	:: else
 	fi
 }
@@ -642,6 +704,7 @@ end_supervise:
 		}
 	:: atomic {
 		former != NONE && !router_alive[former] && len(tells[former]) == 0 ->
+		unpark_all(former, false);
 		former = NONE;
 		end_unready()
 		}

@@ -26,7 +26,7 @@ def explore(directory, *definitions, optimise="-O0"):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("definitions", [
-    ["FAULTS=1"],
+    ["FAULTS=1", "PARKS=false"],
     ["FAULTS=1", "WARM", "NC=2"],
     ["FAULTS=2", "WARM"],
     ["FAULTS=3", "WARM", "NW=2", f"FIRST={RELOADS}", f"SECOND={CRASHES}", f"THIRD={DEATHS | REFUSALS | CRASHES}"],
@@ -59,6 +59,9 @@ IN_THE_MIDDLE = "invalid end state"
                                          f"THIRD={REFUSALS}"]),
     ("UNREADY_STAYS", SLOT_EMPTY, ["FAULTS=1"]),
     ("OLD_WORKER_FORGOTTEN", SLOT_EMPTY, ["FAULTS=2", "WARM", f"FIRST={ROLLS}"]),
+    ("UNPARKED_LATE", TWO_OWNERS, ["FAULTS=1", "WARM", "NW=2"]),
+    ("NEVER_GIVEN_BACK", CONNECTION_LOST, ["FAULTS=1", "WARM", "NW=2"]),
+    ("PARKED_BY_FORMER", TWO_OWNERS, ["FAULTS=2", "WARM", "NW=2", f"FIRST={RELOADS}", f"SECOND={CRASHES}"]),
     ("DRAIN_FORGOTTEN", NOT_TOLD, ["FAULTS=2", "WARM", f"FIRST={ROLLS}"]),
 ])
 def test_a_mistake_is_found(tmp_path, mistake, what, definitions):

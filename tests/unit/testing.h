@@ -31,6 +31,13 @@ static inline unsigned open_fds(void)
 	return count;
 }
 
+/* For tests that lower the limit of open files: valgrind keeps one of its own. */
+static inline void needs_the_kernels_limit_of_files(void)
+{
+	if (getenv("UNDER_VALGRIND"))
+		skip();
+}
+
 static inline void make_pair(int type, int ends[2])
 {
 	assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);

@@ -217,16 +217,33 @@ static bool serve(
 
 /* ---- waiting ---- */
 
+/* Of those that wait for one server the first is watched: a connection is for one of them. */
+static void watch_first(struct agent *agent, ino_t server)
+{
+	struct waiting *waiting;
+
+	TAILQ_FOREACH(waiting, &agent->waiting, entry)
+	if (waiting->server == server) {
+		if (!waiting->id)
+			waiting->id = agent_watch(agent, waiting->near, EPOLLIN);
+		return;
+	}
+}
+
 static void waiting_free(struct agent *agent, struct waiting *waiting)
 {
+	ino_t server = waiting->server;
+
 	TAILQ_REMOVE(&agent->waiting, waiting, entry);
 	agent->waiting_count--;
 	agent_close(agent, &waiting->near);
 	free(waiting);
+	watch_first(agent, server);
 }
 
 /* near is consumed. */
-static void wait_for_connection(struct agent *agent, const struct call *call, int near)
+static void wait_for_connection(
+    struct agent *agent, const struct call *call, int near, const struct server *server)
 {
 	struct waiting *waiting = agent->waiting_count < WAITING_MAX ? calloc(1, sizeof(*waiting)) : NULL;
 	struct timeval timeout = {0};
@@ -240,16 +257,13 @@ static void wait_for_connection(struct agent *agent, const struct call *call, in
 	getsockopt(near, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length);
 	waiting->call = *call;
 	waiting->near = near;
+	waiting->server = server->inode;
 	waiting->deadline = INT64_MAX;
 	if (timeout.tv_sec || timeout.tv_usec)
 		waiting->deadline = agent_now() + (int64_t)timeout.tv_sec * 1000 + timeout.tv_usec / 1000;
-	waiting->id = agent_watch(agent, near, EPOLLIN);
 	TAILQ_INSERT_TAIL(&agent->waiting, waiting, entry);
 	agent->waiting_count++;
-	if (!waiting->id) {
-		trap_return(agent->notify, call, -ENOBUFS);
-		waiting_free(agent, waiting);
-	}
+	watch_first(agent, server->inode);
 }
 
 void accepts_event(struct agent *agent, uint64_t id, uint32_t events)
@@ -321,7 +335,7 @@ void accept_call(struct agent *agent, const struct call *call)
 		waits = false;
 	}
 	if (waits)
-		wait_for_connection(agent, call, near);
+		wait_for_connection(agent, call, near, server);
 	else
 		close(near);
 }

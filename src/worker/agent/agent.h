@@ -159,6 +159,7 @@ struct agent {
 	unsigned unswapped; /* servers whose own socket is still held */
 	TAILQ_HEAD(, waiting) waiting;
 	unsigned waiting_count;
+	int64_t next_sweep; /* of what waits, in milliseconds */
 };
 
 /* The server whose near end fd is; NULL: it is another socket. */
@@ -182,7 +183,8 @@ void server_connect(struct agent *agent, const struct call *call);
 /* A blocking accept(). */
 struct waiting {
 	TAILQ_ENTRY(waiting) entry;
-	uint64_t id;
+	uint64_t id; /* in the epoll set; 0: another one for the same server is there */
+	ino_t server;
 	struct call call;
 	int near;         /* held as long as it waits, as by the kernel's accept() */
 	int64_t deadline; /* SO_RCVTIMEO; INT64_MAX: none */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd_passing.h"
 #include "worker/agent/agent.h"
 
 /* No option of these levels is longer. */
@@ -91,30 +92,46 @@ void answer_getsockopt(struct agent *agent, const struct call *call)
 	trap_return(agent->notify, call, put(agent, call, &value, sizeof(value)));
 }
 
-/* Until it listens the program's own socket is there. Afterwards it is the front's: what is set then is lost.
- */
+/* On the program's own socket; once it listens that is the front's, who is told. 0 or a negative errno. */
+static int set_option(
+    const struct server *server, int near, int level, int name, const void *value, socklen_t length)
+{
+	struct accept_message message = {.type = ACCEPT_OPTION,
+	    .number = (uint32_t)level,
+	    .flags = (uint32_t)name,
+	    .address_length = length};
+
+	if (server->own >= 0)
+		return setsockopt(server->own, level, name, value, length) < 0 ? -errno : 0;
+	if (length <= sizeof(message.address)) {
+		memcpy(&message.address, value, length);
+		fd_send(near, &message, sizeof(message), -1);
+	}
+	return 0;
+}
+
 void answer_setsockopt(struct agent *agent, const struct call *call)
 {
-	struct server *server = find(agent, call);
-	char value[VALUE_MAX];
+	struct task *task = TAILQ_EMPTY(&agent->servers) ? NULL : task_find(&agent->tasks, call->thread);
+	int near, result = -EFAULT;
+	struct server *server = server_in(agent, task, (int)call->arguments[0], &near);
 	socklen_t length = (socklen_t)call->arguments[4];
+	char value[VALUE_MAX];
 	struct memory memory;
-	int result = -EFAULT;
 
 	if (!server) {
 		trap_continue(agent->notify, call);
 		return;
 	}
-	if (server->own < 0 || length > sizeof(value)) {
-		trap_return(agent->notify, call, length > sizeof(value) ? -EINVAL : 0);
-		return;
-	}
 	memory = memory_open(call->thread);
-	if (memory.fd >= 0 && memory_read(&memory, call->arguments[3], value, length) == 0)
+	if (length > sizeof(value))
+		result = -EINVAL;
+	else if (memory.fd >= 0 && memory_read(&memory, call->arguments[3], value, length) == 0)
 		result = trap_waits(agent->notify, call) ? 0 : -ENOENT;
 	memory_close(&memory);
-	if (!result &&
-	    setsockopt(server->own, (int)call->arguments[1], (int)call->arguments[2], value, length) < 0)
-		result = -errno;
+	if (!result)
+		result =
+		    set_option(server, near, (int)call->arguments[1], (int)call->arguments[2], value, length);
+	close(near);
 	trap_return(agent->notify, call, result);
 }

@@ -245,21 +245,28 @@ static void take_call(struct agent *agent)
 		trap_continue(agent->notify, &call);
 }
 
-/* How long until somebody's time is over. */
-static int timeout(const struct agent *agent, int64_t now)
+/* When somebody's time is over; INT64_MAX: never. */
+static int64_t earliest(const struct agent *agent)
 {
-	int64_t end = TAILQ_EMPTY(&agent->waiting) ? INT64_MAX : now + SWEEP_MILLISECONDS;
+	int64_t end = TAILQ_EMPTY(&agent->waiting) ? INT64_MAX : agent->next_sweep;
 	const struct waiting *waiting;
 	const struct server *server;
 
 	TAILQ_FOREACH(waiting, &agent->waiting, entry)
 	if (waiting->deadline < end)
 		end = waiting->deadline;
+	if (!agent->unswapped)
+		return end;
 	TAILQ_FOREACH(server, &agent->servers, entry)
 	if (server->question != QUESTION_NONE && server->deadline < end)
 		end = server->deadline;
-	if (end == INT64_MAX)
-		return -1;
+	return end;
+}
+
+static int until(int64_t end)
+{
+	int64_t now = agent_now();
+
 	return end > now ? (int)(end - now) : 0;
 }
 
@@ -286,14 +293,15 @@ static void run(struct agent *agent, int signals, pid_t limpet, pid_t program)
 	struct epoll_event events[EVENTS_BATCH];
 
 	for (;;) {
-		int64_t now = agent_now();
-		int count = epoll_wait(agent->epoll, events, EVENTS_BATCH, timeout(agent, now));
+		int64_t end = earliest(agent), now;
+		int count =
+		    epoll_wait(agent->epoll, events, EVENTS_BATCH, end == INT64_MAX ? -1 : until(end));
 
 		for (int i = 0; i < count; i++)
 			on_event(agent, &events[i], signals, limpet, program);
-		if (TAILQ_EMPTY(&agent->waiting) && !agent->unswapped)
+		if (end == INT64_MAX || (now = agent_now()) < end)
 			continue;
-		now = agent_now();
+		agent->next_sweep = now + SWEEP_MILLISECONDS;
 		accepts_late(agent, now);
 		servers_late(agent, now);
 	}

@@ -122,10 +122,12 @@ static void tells_of_a_datagram_that_does_not_fit(void **state)
 static void tells_of_a_file_that_was_lost(void **state)
 {
 	struct rlimit before, none;
-	int ends[2], fd = -2, file = some_file(), truncated = 0;
+	int ends[2], fd = -2, file, truncated = 0;
 	char bytes[8];
 	ssize_t received;
 
+	needs_the_kernels_limit_of_files();
+	file = some_file();
 	make_pair(SOCK_SEQPACKET, ends);
 	fd_send(ends[0], "a", 1, file);
 	getrlimit(RLIMIT_NOFILE, &before);

@@ -293,11 +293,14 @@ void dialogue_open_in_step(
 {
 	dialogue_open(dialogue, protocol, flavour, window);
 	assert_false(channel_can_send(dialogue->channel));
-	worker_hears_with_fd(dialogue, PROBE);
+	worker_hears_with_fd(dialogue, flavour == FLAVOUR_LIMPET_CONNECTION ? PING : PROBE);
 	worker_says(dialogue, ACK);
 	assert_false(channel_can_send(dialogue->channel));
-	worker_says(dialogue, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"accepted\":false,\"seq\":1}",
-	    (unsigned long long)dialogue->number);
+	if (flavour == FLAVOUR_LIMPET_CONNECTION)
+		worker_says(dialogue, "{\"type\":\"limpet:pong\",\"id\":%llu}", (unsigned long long)dialogue->number);
+	else
+		worker_says(dialogue, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":%llu,\"accepted\":false,\"seq\":1}",
+		    (unsigned long long)dialogue->number);
 	assert_true(channel_can_send(dialogue->channel));
 }
 

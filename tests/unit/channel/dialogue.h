@@ -39,6 +39,7 @@ struct dialogue {
 #define PROBE                                                                                                \
 	"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":"                                          \
 	"{\"cmd\":\"NODE_CLUSTER\",\"act\":\"newconn\",\"key\":\"\",\"seq\":#}}"
+#define PING "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{\"type\":\"limpet:ping\",\"id\":#}}"
 #define ACK "{\"cmd\":\"NODE_HANDLE_ACK\"}"
 #define NACK "{\"cmd\":\"NODE_HANDLE_NACK\"}"
 

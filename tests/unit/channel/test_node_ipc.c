@@ -19,6 +19,9 @@ static const struct {
     {FLAVOUR_STICKY_SESSION_CONNECTION, "\"sticky-session:connection\"", true},
     {FLAVOUR_SOCKET_IO, "{\"type\":\"sticky:connection\",\"data\":\"\"}", false},
     {FLAVOUR_STICKY_LISTEN, "{\"msg\":\"sticky:balance\",\"payload\":null}", false},
+    {FLAVOUR_LIMPET_CONNECTION,
+        "{\"type\":\"limpet:connection\",\"listener\":\"web\",\"client\":\"203.0.113.9:51123\",\"key\":\"cookie\"}",
+        false},
 };
 
 static void each_flavour_gets_its_message(void **state)
@@ -159,6 +162,32 @@ static void cluster_messages(void **state)
 	dialogue_close(&d);
 }
 
+static void limpets_own_messages(void **state)
+{
+	static const char *const bad[] = {"{}", "7", "{\"type\":\"limpet:closed\"}", "{\"type\":\"limpet:closed\",\"count\":0}",
+	    "{\"type\":\"limpet:closed\",\"count\":4294967296}", "{\"type\":\"limpet:stats\"}",
+	    "{\"type\":\"limpet:stats\",\"values\":{\"A\":1}}", "{\"type\":\"hello\"}"};
+
+	dialogue_open_in_step(&d, PROTOCOL_NODE_IPC, FLAVOUR_LIMPET_CONNECTION, 2);
+	worker_says(&d, "{\"type\":\"limpet:closed\",\"count\":3}");
+	worker_says(&d, "{\"type\":\"limpet:stats\",\"values\":{\"rooms\":12}}");
+	owner_is_told(&d, "ready; connections_closed 3; stats 1; rooms=12");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		worker_says(&d, "%s", bad[i]);
+		owner_is_told(&d, "");
+		if (channel_skipped(d.channel) != i + 1)
+			fail_msg("not counted: %s", bad[i]);
+	}
+	assert_int_equal(channel_drain(d.channel), 0);
+	worker_hears(&d, "{\"type\":\"limpet:drain\"}");
+	worker_hears(&d, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"disconnect\"}");
+	dialogue_close(&d);
+	dialogue_open_in_step(&d, PROTOCOL_NODE_IPC, FLAVOUR_LIMPET_CONNECTION, 2);
+	worker_says(&d, "{\"type\":\"limpet:bye\"}");
+	owner_is_told(&d, "ready; leaving");
+	dialogue_close(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +198,7 @@ int main(void)
 	    cmocka_unit_test(tcp_connections_do_not_wait),
 	    cmocka_unit_test(a_probe_is_answered),
 	    cmocka_unit_test(cluster_messages),
+	    cmocka_unit_test(limpets_own_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

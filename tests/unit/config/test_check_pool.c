@@ -40,7 +40,7 @@ static const struct bad_text bad[] = {
         "listener with an \"address\" and this \"pool\"\n"
         "2:1: pools.p.flavour: goes with protocol node-ipc only; this pool has limpet\n"
         "2:12: pools.p.flavour: \"socketio\" is none of sticky-session, sticky-cluster, "
-        "sticky-session:connection, socket.io, sticky-listen; did you mean \"socket.io\"?"},
+        "sticky-session:connection, socket.io, sticky-listen, limpet:connection; did you mean \"socket.io\"?"},
     {"{\"pools\":{\"p\":{\"command\":[\"a\"],\"protocol\":\"limpet\"}}}",
         "1:11: pools.p: cannot be reached: workers of protocol limpet do not say where to listen; add a "
         "listener with an \"address\" and this \"pool\""},

@@ -116,7 +116,7 @@ static const struct bad_options bad[] = {
     {.protocol = "node-ipc:socketio",
         .listeners = LIST("80"),
         .messages = "limpet: -p: \"socketio\" is none of sticky-session, sticky-cluster, "
-                    "sticky-session:connection, socket.io, sticky-listen; did you mean \"socket.io\"?\n"},
+                    "sticky-session:connection, socket.io, sticky-listen, limpet:connection; did you mean \"socket.io\"?\n"},
     {.protocol = "node-ipc:socket.io",
         .messages = "limpet: workers of protocol node-ipc do not say where to listen; give an address: -l "
                     "ADDRESS:PORT\n"},

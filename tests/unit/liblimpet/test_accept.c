@@ -138,6 +138,7 @@ static void test_no_room(void **state)
 	struct rlimit limit, none;
 	int peer;
 
+	needs_the_kernels_limit_of_files();
 	introduce(scene);
 	peer = front_connects(&scene->front, 3);
 	getrlimit(RLIMIT_NOFILE, &limit);
@@ -366,6 +367,60 @@ static void test_many_at_a_time_for_many_threads(void **state)
 	assert_int_equal(end(threads), 20 * COUNT(peers));
 }
 
+/* Keeps its connection up to the end. */
+static void *accept_one(void *argument)
+{
+	struct thread *thread = argument;
+
+	thread->result = limpet_accept(thread->scene->limpet, NULL, NULL, SOCK_CLOEXEC);
+	return NULL;
+}
+
+static void test_whoever_is_busy_leaves_the_next_one_to_others(void **state)
+{
+	struct scene *scene = *state;
+	struct thread threads[THREADS];
+	int peers[THREADS];
+	unsigned closed = 0;
+
+	introduce(scene);
+	front_waits(&scene->front);
+	for (unsigned i = 0; i < THREADS; i++) {
+		threads[i] = (struct thread){.scene = scene};
+		assert_int_equal(pthread_create(&threads[i].thread, NULL, accept_one, &threads[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		peers[i] = front_connects(&scene->front, i);
+		hear_acknowledgement(&scene->front, i, &closed);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i].thread, NULL);
+		assert_true(threads[i].result >= 0);
+		close(threads[i].result);
+		close(peers[i]);
+	}
+}
+
+/* Maybe it is not the thread that waits who reads the end. */
+static void test_an_end_that_somebody_else_reads(void **state)
+{
+	for (int round = 0; round < 300; round++) {
+		struct scene *scene = *state;
+		struct thread thread = {.scene = scene};
+
+		assert_int_equal(pthread_create(&thread.thread, NULL, accept_one, &thread), 0);
+		front_says(&scene->front, DRAIN);
+		while (accept_now(scene) == -EAGAIN)
+			;
+		pthread_join(thread.thread, NULL);
+		assert_int_equal(thread.result, -ESHUTDOWN);
+		assert_int_equal(accept_now(scene), -ESHUTDOWN);
+		assert_false(polls(limpet_fd(scene->limpet)));
+		tear_down(state);
+		set_up(state);
+	}
+}
+
 static void test_leaving_ends_every_thread(void **state)
 {
 	struct scene *scene = *state;
@@ -409,6 +464,8 @@ int main(void)
 	    TEST(test_events),
 	    TEST(test_threads),
 	    TEST(test_many_at_a_time_for_many_threads),
+	    TEST(test_whoever_is_busy_leaves_the_next_one_to_others),
+	    TEST(test_an_end_that_somebody_else_reads),
 	    TEST(test_leaving_ends_every_thread),
 	    TEST(test_leaving_a_front_that_is_stuck_ends_every_thread),
 	};

@@ -209,8 +209,10 @@ static void a_lost_file_is_an_error(void **state)
 	struct rlimit before, none;
 	struct link_message message;
 	struct link *links[2];
-	int fd, file = open("/dev/null", O_RDONLY | O_CLOEXEC), result;
+	int fd, file, result;
 
+	needs_the_kernels_limit_of_files();
+	file = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	make_links(links);
 	link_message_init(&message, LINK_WORKER_UP);
 	assert_int_equal(link_send(links[0], &message, file), 0);
@@ -231,6 +233,7 @@ static void parks_without_room_for_the_fd(void **state)
 	static const enum link_type types[] = {LINK_PARK, LINK_KEEP};
 	static const int expected[] = {1, -EPROTO};
 
+	needs_the_kernels_limit_of_files();
 	for (size_t i = 0; i < COUNT(types); i++) {
 		struct link_message message;
 		struct rlimit files, few;

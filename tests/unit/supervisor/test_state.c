@@ -210,6 +210,12 @@ static void strangers_and_fds_of_others_are_left_alone(void **unused)
 	free_supervisor(supervisor);
 }
 
+static int destroy_loop(void **unused)
+{
+	ev_loop_destroy(ev_default_loop(EVFLAG_NOENV));
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,5 +225,5 @@ int main(void)
 	    cmocka_unit_test(strangers_and_fds_of_others_are_left_alone),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, destroy_loop);
 }
