@@ -111,7 +111,7 @@ def test_workers_killed_in_the_middle_of_hand_offs(limpet):
 
 def test_a_killed_router_leaves_no_wrong_numbers(limpet):
     """What the old one had under way is not counted as under way by the new one, which goes on with those that waited."""
-    front = record.start(limpet, "silent", workers=1, pool={"window": 2, "stuck_timeout": "10m", "drain_timeout": "300ms"})
+    front = record.start(limpet, "silent", workers=1, pool={"window": 2, "stuck_timeout": "10m", "queue_timeout": "5s", "drain_timeout": "300ms"})
     clients = [Connection(front.address) for _ in range(5)]
     for connection in clients:
         connection.send(request(cookie="sid=a"))
