@@ -64,6 +64,7 @@ static void succession_over(struct supervisor *supervisor)
 {
 	if (supervisor->former)
 		return;
+	reload_settled(supervisor);
 	if (supervisor->reload_wanted)
 		reload(supervisor);
 	/* Not if that was the beginning of another succession: behind it. */
