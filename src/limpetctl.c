@@ -15,7 +15,7 @@
 
 #define DEFAULT_SOCKET "/run/limpet/control.sock"
 #define ANSWER_MAX (16u << 20)
-#define TIMEOUT_SECONDS 10
+#define TIMEOUT_SECONDS 15
 
 static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] [-v] COMMAND\n"
 			    "\n"

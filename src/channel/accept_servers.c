@@ -185,15 +185,6 @@ int accept_give(struct channel *channel, const char *key, const struct address *
 	return ends[1];
 }
 
-void accept_closed(struct acceptor *acceptor, const char *key)
-{
-	struct accept_server *server;
-
-	TAILQ_FOREACH(server, &acceptor->servers, entry)
-	if (strcmp(server->key, key) == 0)
-		server->key[0] = '\0';
-}
-
 /* ---- life ---- */
 
 int accept_start(struct channel *channel, unsigned window)
