@@ -83,6 +83,9 @@ struct accept_server *accept_find(const struct acceptor *acceptor, uint64_t id);
 struct accept_server *accept_find_listening(const struct acceptor *acceptor, const char *key);
 bool accept_has_key(const struct acceptor *acceptor, const char *key);
 
+/* Are hand-offs in a data socket that is not over? */
+bool accept_has_sent(const struct acceptor *acceptor);
+
 /* fd: consumed, also on failure. 0, -ENOMEM, -EINVAL (there are too many), or an errno of epoll_ctl(). result
  * may be NULL. */
 int accept_server_new(struct acceptor *acceptor, uint64_t id, int fd, struct accept_server **result);

@@ -21,6 +21,9 @@
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
 
+/* Between two looks whether anybody has the socket of a worker that has ended. */
+#define HEIRS_SECONDS 0.01
+
 void worker_update_watch(struct worker *worker)
 {
 	uint32_t events = 0;
@@ -165,6 +168,8 @@ static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	slot_flush(worker->slot);
 }
 
+static void on_heirs_timer(struct ev_loop *loop, ev_timer *timer, int revents);
+
 static void retry_soon(struct worker *worker)
 {
 	if (ev_is_active(&worker->retry_timer))
@@ -250,6 +255,8 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	worker->stuck_timer.data = worker;
 	ev_timer_init(&worker->retry_timer, on_retry_timer, 0., 0.);
 	worker->retry_timer.data = worker;
+	ev_timer_init(&worker->heirs_timer, on_heirs_timer, 0., HEIRS_SECONDS);
+	worker->heirs_timer.data = worker;
 	worker->watch.callback = on_event;
 	TAILQ_INSERT_TAIL(&router->workers, worker, entry);
 	return worker;
@@ -322,6 +329,7 @@ void worker_free(struct worker *worker)
 
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
+	ev_timer_stop(router->loop, &worker->heirs_timer);
 	poller_set(&router->answers.poller, &worker->watch, 0);
 	worker_use_kept(worker);
 	channel_free(worker->channel);
@@ -333,17 +341,19 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-void worker_gone(struct worker *worker, bool may_have_read)
+/* ---- the end of the process ---- */
+
+static void read_last_words(struct worker *worker)
 {
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
-	worker->gone = true;
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
+}
+
+static void forget_gone(struct worker *worker)
+{
 	worker->lost = true;
-	if (may_have_read)
-		worker_leave_all_to(worker);
-	slot_down(worker->slot, worker);
 	while (!TAILQ_EMPTY(&worker->sent)) {
 		struct connection *first = TAILQ_FIRST(&worker->sent);
 
@@ -352,6 +362,56 @@ void worker_gone(struct worker *worker, bool may_have_read)
 		pool_dispatch(first->pool, first);
 	}
 	worker_free(worker);
+}
+
+static bool has_heirs(const struct worker *worker)
+{
+	return !worker->lost && worker->channel && channel_has_heirs(worker->channel);
+}
+
+static void on_heirs_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *worker = timer->data;
+
+	read_last_words(worker);
+	if (has_heirs(worker) && clock_now() < worker->heirs_until)
+		return;
+	if (has_heirs(worker)) {
+		log_warning("%s has ended, and another process that has its socket neither takes nor closes what was sent to it: "
+			    "%u connections are left to it",
+		    worker->name, worker->sent_count);
+		worker_leave_all_to(worker);
+	}
+	forget_gone(worker);
+}
+
+void worker_gone(struct worker *worker, enum link_gone how)
+{
+	worker->gone = worker->drained = true;
+	ev_timer_stop(worker->router->loop, &worker->stuck_timer);
+	read_last_words(worker);
+	if (how == LINK_GONE_MAY_HAVE_READ)
+		worker_leave_all_to(worker);
+	slot_down(worker->slot, worker);
+	if (how != LINK_GONE_ALONE_OR_NOT || !has_heirs(worker)) {
+		forget_gone(worker);
+		return;
+	}
+	worker->heirs_until = clock_now() + (double)worker->slot->pool->config->kill_timeout / 1000;
+	ev_timer_again(worker->router->loop, &worker->heirs_timer);
+}
+
+void workers_forget_gone(struct router *router)
+{
+	struct worker *worker, *next;
+
+	for (worker = TAILQ_FIRST(&router->workers); worker; worker = next) {
+		next = TAILQ_NEXT(worker, entry);
+		if (!worker->gone)
+			continue;
+		worker_leave_all_to(worker);
+		forget_gone(worker);
+	}
 }
 
 struct worker *worker_find(struct router *router, uint32_t id)

@@ -194,7 +194,10 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 	message.accepts = process->slot && process->protocol == PROTOCOL_NODE_CLUSTER &&
 	                  process->slot->pool->config->connections == CONNECTIONS_ACCEPT;
 	message.drained = (process->draining && !process->left) || process->leaving;
-	message.error = process->may_have_read;
+	/* Without their agent a program's other processes accept nothing. */
+	message.error = process->may_have_read ? LINK_GONE_MAY_HAVE_READ
+	                : process->agent       ? LINK_GONE_NOBODY
+	                                       : LINK_GONE_ALONE_OR_NOT;
 	if (type == LINK_WORKER_DRAIN && process->left) {
 		message.has_data = true;
 		strcpy(message.data, process->escort < 0 ? "limpet is stopping" : "");
