@@ -39,7 +39,8 @@ static int connect_to(const char *path)
 	int fd;
 
 	if (address_parse(&address, path, &why) < 0 || address_family(&address) != AF_UNIX) {
-		fprintf(stderr, "limpetctl: %s: not the path of a Unix socket\n", path);
+		fprintf(stderr, "limpetctl: %s: not the path of a Unix socket; it begins with /, or with @\n",
+		    path);
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -281,6 +282,9 @@ int main(int argc, char **argv)
 	}
 	request = make_request(argc - optind, argv + optind);
 	if (!request) {
+		if (optind < argc)
+			fprintf(stderr, "limpetctl: \"%s\" is no command, or has too many arguments\n",
+			    argv[optind]);
 		fputs(usage, stderr);
 		return 1;
 	}

@@ -129,7 +129,8 @@ static void note_sent(struct worker *worker, struct connection *connection)
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
-	log_debug("%s is handed connection %u", worker->name, connection->id);
+	log_debug("%s is handed connection %u (key=%s)", worker->name, connection->id,
+	    source_names[connection->key_type]);
 	slot->stats->unacknowledged = ++worker->sent_count;
 	stats_add(worker->router->stats, COUNTER_handed_off, 1);
 	if (!ev_is_active(&worker->stuck_timer))
