@@ -39,7 +39,7 @@ static int connect_to(const char *path)
 	int fd;
 
 	if (address_parse(&address, path, &why) < 0 || address_family(&address) != AF_UNIX) {
-		fprintf(stderr, "limpetctl: %s: not the path of a Unix socket; it begins with /, or with @\n",
+		fprintf(stderr, "limpetctl: %s: must be an absolute path, or \"@\" and a name\n",
 		    path);
 		return -1;
 	}

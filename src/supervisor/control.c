@@ -438,6 +438,8 @@ static int find_socket(struct address *address, const char *path, int former,
 
 	if (result == 0 && address_family(address) != AF_UNIX)
 		result = -EAFNOSUPPORT;
+	if (result < 0 && strlen(path) < sizeof(address->un.sun_path))
+		*why = "must be an absolute path, or \"@\" and a name";
 	fd = keep_socket(former, result < 0 ? NULL : address, permissions);
 	if (result < 0)
 		return result;
