@@ -49,23 +49,33 @@ def answer(connection, path="/"):
 
 @contextlib.contextmanager
 def stopped(*pids):
-    for pid in pids:
-        freeze(pid)
-    yield
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+    try:
+        for pid in pids:
+            freeze(pid)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
+@contextlib.contextmanager
 def closed_while_the_front_has_a_copy(front, worker, path):
     """A connection on which the answer has come, closed by the worker, but not by the router, which is stopped."""
     wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 0, "none is under way")
-    with stopped(worker):
-        client = Connection(front.address)
-        client.send(request(path))
-        wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 1, "it is under way")
-        freeze(front.router())
-    assert client.response().status == 200
-    return client
+    router = front.router()
+    try:
+        with stopped(worker):
+            client = Connection(front.address)
+            client.send(request(path))
+            wait_until(lambda: slots_of(front)[0]["unacknowledged"] == 1, "it is under way")
+            freeze(router)
+        with client:
+            assert client.response().status == 200
+            yield client
+            os.kill(router, signal.SIGCONT)
+            assert client.ended()
+    finally:
+        os.kill(router, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("build,way", [(build, way) for build in BUILDS for way in EVERYWHERE] + [
@@ -74,7 +84,6 @@ def test_what_is_closed_reports_nothing(limpet, start, build, way):
     front, worker = start(limpet, build)
     with Connection(front.address) as other:
         assert answer(other) == [worker, 0]
-        router = front.router()
         with closed_while_the_front_has_a_copy(front, worker, f"/close/{way}") as client:
             # An answer to another says that the program has done with this one.
             assert answer(other) == [worker, 0]
@@ -86,8 +95,6 @@ def test_what_is_closed_reports_nothing(limpet, start, build, way):
             assert answer(other) == [worker, 0]
             client.socket.shutdown(1)
             assert answer(other) == [worker, 0]
-            os.kill(router, signal.SIGCONT)
-            assert client.ended()
         # The fd's number is somebody else's now, who is served.
         with Connection(front.address) as next_one:
             assert answer(next_one) == [worker, 0]
@@ -107,11 +114,9 @@ def test_what_a_child_closes_goes_on_in_the_parent(limpet, start, build, way):
     # And what the parent itself closes later is out of the set.
     with Connection(front.address) as other:
         assert answer(other) == [worker, 0]
-        router = front.router()
         with closed_while_the_front_has_a_copy(front, worker, "/close/close") as client:
             client.send(b"more")
             assert answer(other) == [worker, 0]
-            os.kill(router, signal.SIGCONT)
 
 
 PYTHON_SERVER = """
