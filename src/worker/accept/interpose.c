@@ -119,8 +119,8 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 	return result;
 }
 
-/* ---- closing: connections leave their epoll sets, and the control socket stays open, also over the loops that close all that
- * a program does not know ---- */
+/* ---- closing: connections leave their epoll sets, and the control socket stays open, also over the loops
+ * that close all that a program does not know ---- */
 
 EXPORTED int close(int fd)
 {
@@ -150,7 +150,8 @@ static int real_close_range(unsigned first, unsigned last, int flags)
 	return (int)real()->syscall(SYS_close_range, first, last, flags);
 }
 
-/* With flags they stay open, or only another copy of the table of fds loses them. Nor are they closed where the call fails. */
+/* With flags they stay open, or only another copy of the table of fds loses them. Nor are they closed where
+ * the call fails. */
 static void take_range_out(unsigned first, unsigned last, int flags)
 {
 	if (flags == 0 && real_close_range(UINT_MAX, UINT_MAX, 0) == 0)

@@ -1,5 +1,6 @@
-/* syscall(), through which some programs and libraries (Rust's, musl's, Boost's) make the calls that interpose.c stands before,
- * and fcntl(), by which Ruby's close_others lets an exec() close what it does not know. */
+/* syscall(), through which some programs and libraries (Rust's, musl's, Boost's) make the calls that
+ * interpose.c stands before, and fcntl(), by which Ruby's close_others lets an exec() close what it does not
+ * know. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

@@ -1,13 +1,16 @@
-/* Takes connections out of the program's epoll sets when it closes them. The kernel does so by itself when the last copy of an
- * open file is closed; but for a moment after accept() the front has a copy, too, until it has read the acknowledgement. An entry
- * that outlives its fd for as long would report what the client does next with a pointer that the program has freed since.
+/* Takes connections out of the program's epoll sets when it closes them. The kernel does so by itself when
+ * the last copy of an open file is closed; but for a moment after accept() the front has a copy, too, until
+ * it has read the acknowledgement. An entry that outlives its fd for as long would report what the client
+ * does next with a pointer that the program has freed since.
  *
- * By the number of the fd, as the kernel's entries are. Only a guess of which numbers are connections is inherited by fork():
- * what is in an epoll set belongs to the process that put it there, for parent and child may share the set, and have the same
- * numbers for the same files. A child of vfork() shares even this memory, hence the look at the process.
+ * By the number of the fd, as the kernel's entries are. Only a guess of which numbers are connections is
+ * inherited by fork(): what is in an epoll set belongs to the process that put it there, for parent and child
+ * may share the set, and have the same numbers for the same files. A child of vfork() shares even this
+ * memory, hence the look at the process.
  *
- * Called from close(), thus from signal handlers: atomic words, no locks, no allocation but one mmap(). What is written here too
- * late or too long costs an EPOLL_CTL_DEL that fails, so the order is: noted before it is in a set, forgotten after. */
+ * Called from close(), thus from signal handlers: atomic words, no locks, no allocation but one mmap(). What
+ * is written here too late or too long costs an EPOLL_CTL_DEL that fails, so the order is: noted before it is
+ * in a set, forgotten after. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -16,7 +19,8 @@
 
 #include "worker/accept/shim.h"
 
-/* Higher numbers are left to the program, as are sets with such. Linux has none unless fs.nr_open was raised. */
+/* Higher numbers are left to the program, as are sets with such. Linux has none unless fs.nr_open was raised.
+ */
 #define FDS (1 << 20)
 #define IN_SEVERAL UINT32_MAX
 
@@ -24,7 +28,7 @@
 struct sets {
 	atomic_int process; /* whose it is; 0: nobody's yet */
 	atomic_int highest_fd, highest_set;
-	atomic_uint of[FDS]; /* the set that holds the fd, plus 1; 0: none */
+	atomic_uint of[FDS];           /* the set that holds the fd, plus 1; 0: none */
 	atomic_ullong known[FDS / 64]; /* a bit for each number that has been a set's */
 };
 
@@ -54,11 +58,13 @@ static void raise_to(atomic_int *highest, int fd)
 static struct sets *table(void)
 {
 	struct sets *found = atomic_load(&sets), *made;
-	int before = errno;
+	int before;
 
 	if (found)
 		return found;
-	made = mmap(NULL, sizeof(*made), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	before = errno;
+	made = mmap(
+	    NULL, sizeof(*made), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (made != MAP_FAILED && madvise(made, sizeof(*made), MADV_WIPEONFORK) == 0 &&
 	    atomic_compare_exchange_strong(&sets, &found, made))
 		return made;
@@ -97,7 +103,8 @@ void polled_add(int set, int fd)
 		atomic_fetch_or(&all->known[set / 64], bit);
 	raise_to(&all->highest_set, set);
 	raise_to(&all->highest_fd, fd);
-	if (!atomic_compare_exchange_strong(&all->of[fd], &none, (unsigned)set + 1) && none != (unsigned)set + 1)
+	if (!atomic_compare_exchange_strong(&all->of[fd], &none, (unsigned)set + 1) &&
+	    none != (unsigned)set + 1)
 		atomic_store(&all->of[fd], IN_SEVERAL);
 }
 
@@ -133,10 +140,11 @@ void polled_close(int fd)
 {
 	struct sets *all = atomic_load(&sets);
 	unsigned set;
-	int before = errno;
+	int before;
 
 	if (!is_in_a_set(all, fd) || !is_of_this_process(all))
 		return;
+	before = errno;
 	set = atomic_exchange(&all->of[fd], 0);
 	set_connection(fd, 0);
 	if (set == IN_SEVERAL || real()->epoll_ctl((int)set - 1, EPOLL_CTL_DEL, fd, NULL) < 0)
@@ -158,10 +166,11 @@ void polled_close_range(unsigned first, unsigned last)
 
 void polled_replace(int from, int to)
 {
-	int before = errno;
+	int before;
 
 	if (from == to || !is_in_a_set(atomic_load(&sets), to))
 		return;
+	before = errno;
 	if (fcntl(from, F_GETFD) >= 0) /* else it fails, and to stays what it is */
 		polled_close(to);
 	errno = before;
