@@ -183,16 +183,17 @@ class Limpet(Front):
         known = subprocess.run([machine.BUILD / "src" / "limpet", "--print-schema"], capture_output=True, text=True, check=True)
         if '"connections"' not in known.stdout and extra.pop("connections", "message") == "accept":
             raise Failed("this limpet passes sockets to node-cluster workers by messages only")
-        if self.kind == "node":
-            command = node_command("listen")
-        else:
-            command = [str(WORKER)] + ([self.address] if self.protocol == "accept" else [])
         listener = {"sticky": self.sticky, "max_waiting": 100000, "max_waiting_per_client": 10000, "address": self.address}
         self.config = {"control": str(pathlib.Path(self.directory.name, "control.sock")), "listeners": {"web": listener},
-                       "pools": {"bench": {"command": command, "protocol": self.protocol, "workers": self.count,
+                       "pools": {"bench": {"command": self.command(), "protocol": self.protocol, "workers": self.count,
                                            "environment": {"PORT": str(self.port)}, "kill_timeout": "1s", "drain_timeout": "0s",
                                            **extra}}}
         self.run(machine.BUILD / "src" / "limpet", "-c", self.write("limpet.json", json.dumps(self.config)))
+
+    def command(self):
+        if self.kind == "node":
+            return node_command("listen")
+        return [str(WORKER)] + ([self.address] if self.protocol == "accept" else [])
 
     def wait_ready(self, seconds=30.0):
         end = time.monotonic() + seconds

@@ -10,7 +10,7 @@ class Targets:
     def __init__(self, tables):
         self.tables = tables
         self.found = []  # (target, measured, met)
-        for check in (self.front_cpu, self.whole_machine, self.rate, self.latency, self.after, self.idle, self.scale, self.storm):
+        for check in (self.front_cpu, self.whole_machine, self.rate, self.latency, self.after, self.servers, self.idle, self.scale, self.storm):
             check()
 
     def has(self, table, *rows):
@@ -68,6 +68,18 @@ class Targets:
         if rows:
             worst = max(self.median("after", row, "front_cpu_seconds") for row in rows)
             self.add("after the hand-off: the front uses no CPU", f"{worst * 1e3:.2f} ms a round", worst < 0.001)
+
+    def servers(self):
+        for server in ("nginx", "Node.js", "uvicorn"):
+            own, native = f"{server}, limpet", f"{server}, native"
+            if not self.has("servers", own, native):
+                continue
+            ratio = self.paired("servers", own, native, "rate", lambda a, b: a / max(b, 1))
+            self.add(f"{server} behind limpet: 0.8 of its native connections/s", f"{ratio:.2f}", ratio >= 0.8)
+            ratio = self.paired("servers", own, native, "keep_alive", lambda a, b: a / max(b, 1))
+            low = self.tables["servers"].spread(native, "keep_alive")[0]
+            most = self.tables["servers"].spread(own, "keep_alive")[1]
+            self.add(f"{server} behind limpet: not fewer requests/s with keep-alive (the spreads meet)", f"{ratio:.2f}", most >= low)
 
     def idle(self):
         row = "42,000, limpet-cookie"

@@ -15,7 +15,7 @@
 
 #define DEFAULT_SOCKET "/run/limpet/control.sock"
 #define ANSWER_MAX (16u << 20)
-#define TIMEOUT_SECONDS 10
+#define TIMEOUT_SECONDS 15
 
 static const char usage[] = "Usage: limpetctl [-S SOCKET] [-j] [-v] COMMAND\n"
 			    "\n"
@@ -39,7 +39,8 @@ static int connect_to(const char *path)
 	int fd;
 
 	if (address_parse(&address, path, &why) < 0 || address_family(&address) != AF_UNIX) {
-		fprintf(stderr, "limpetctl: %s: not the path of a Unix socket\n", path);
+		fprintf(stderr, "limpetctl: %s: must be an absolute path, or \"@\" and a name\n",
+		    path);
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -281,6 +282,9 @@ int main(int argc, char **argv)
 	}
 	request = make_request(argc - optind, argv + optind);
 	if (!request) {
+		if (optind < argc)
+			fprintf(stderr, "limpetctl: \"%s\" is no command, or has too many arguments\n",
+			    argv[optind]);
 		fputs(usage, stderr);
 		return 1;
 	}

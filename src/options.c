@@ -31,7 +31,7 @@ static const char usage[] =
     "  -h, --help       this text\n"
     "  -V, --version    the version\n"
     "\n"
-    "Manuals: limpet(8), limpet.json(5), limpet-worker(7).\n";
+    "Manuals: limpet(8), limpet.json(5), limpetctl(8), limpet-worker(7), limpet-join(8).\n";
 
 static const struct option long_options[] = {
     {"control", required_argument, NULL, OPTION_CONTROL},

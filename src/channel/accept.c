@@ -257,8 +257,30 @@ static void fail_if_over(struct channel *channel)
 {
 	struct acceptor *acceptor = channel->acceptor;
 
-	if (acceptor->control_ended && TAILQ_EMPTY(&acceptor->servers))
-		channel_read_ended(channel, 0);
+	const struct accept_server *server;
+
+	if (!acceptor->control_ended)
+		return;
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (!server->ended)
+		return;
+	channel_read_ended(channel, 0);
+}
+
+static void server_ended(struct channel *channel, struct accept_server *server);
+
+void accept_closed(struct channel *channel, const char *key)
+{
+	struct accept_server *server, *next;
+
+	for (server = TAILQ_FIRST(&channel->acceptor->servers); server; server = next) {
+		next = TAILQ_NEXT(server, entry);
+		if (strcmp(server->key, key) != 0)
+			continue;
+		server->key[0] = '\0';
+		if (server->ended)
+			server_ended(channel, server);
+	}
 }
 
 void accept_control_ended(struct channel *channel)
@@ -279,6 +301,16 @@ static void server_ended(struct channel *channel, struct accept_server *server)
 	uint64_t id = server->id;
 	char key[sizeof(server->key)];
 
+	/* A dying process closes this one first: what is in it waits for its end, or for the word that it was closed. */
+	if (!acceptor->only && server->key[0]) {
+		server->ended = true;
+		server->state = SERVER_BOUND;
+		accept_watch(acceptor, EPOLL_CTL_DEL, server->fd, 0, 0);
+		if (listened && channel->events->dropped)
+			channel->events->dropped(channel->owner, id);
+		fail_if_over(channel);
+		return;
+	}
 	memcpy(key, server->key, sizeof(key));
 	server->sent = NULL;
 	accept_server_free(acceptor, server);

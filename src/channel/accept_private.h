@@ -26,6 +26,7 @@ struct accept_server {
 	enum server_state state;
 	uint32_t asking; /* answers owed while SERVER_ASKING: processes that share the socket ask together */
 	bool full;       /* took no more when last tried */
+	bool ended;      /* node-cluster: closed, but not by the application's word: the worker may be dying */
 	struct address address;
 	bool ipv6_only;
 	uint32_t *sent; /* hand-offs not answered, oldest first */
@@ -55,7 +56,7 @@ void accept_restore_servers(struct channel *channel, struct image_reader *image)
 int accept_give(struct channel *channel, const char *key, const struct address *address);
 
 /* The program says that it has closed this server. */
-void accept_closed(struct acceptor *acceptor, const char *key);
+void accept_closed(struct channel *channel, const char *key);
 
 /* Reads what is in the data sockets, bounded. Returns the events of the channel's own socket. */
 uint32_t accept_read_servers(struct channel *channel);
@@ -81,6 +82,9 @@ struct accept_server *accept_find(const struct acceptor *acceptor, uint64_t id);
  * address. */
 struct accept_server *accept_find_listening(const struct acceptor *acceptor, const char *key);
 bool accept_has_key(const struct acceptor *acceptor, const char *key);
+
+/* Are hand-offs in a data socket that is not over? */
+bool accept_has_sent(const struct acceptor *acceptor);
 
 /* fd: consumed, also on failure. 0, -ENOMEM, -EINVAL (there are too many), or an errno of epoll_ctl(). result
  * may be NULL. */

@@ -48,6 +48,16 @@ bool accept_has_key(const struct acceptor *acceptor, const char *key)
 	return false;
 }
 
+bool accept_has_sent(const struct acceptor *acceptor)
+{
+	struct accept_server *server;
+
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (server->sent_count)
+		return true;
+	return false;
+}
+
 int accept_watch(const struct acceptor *acceptor, int operation, int fd, uint32_t events, uint64_t id)
 {
 	struct epoll_event event = {.events = events, .data.u64 = id};
@@ -173,15 +183,6 @@ int accept_give(struct channel *channel, const char *key, const struct address *
 	if (address_family(address) != AF_UNIX)
 		server->address = *address;
 	return ends[1];
-}
-
-void accept_closed(struct acceptor *acceptor, const char *key)
-{
-	struct accept_server *server;
-
-	TAILQ_FOREACH(server, &acceptor->servers, entry)
-	if (strcmp(server->key, key) == 0)
-		server->key[0] = '\0';
 }
 
 /* ---- life ---- */

@@ -326,6 +326,15 @@ size_t channel_unacknowledged(const struct channel *channel)
 	return channel->pending.count;
 }
 
+bool channel_has_heirs(const struct channel *channel)
+{
+	const struct acceptor *acceptor = channel->acceptor;
+
+	if (channel->over || channel->pending.count == 0)
+		return false;
+	return !acceptor || accept_has_sent(acceptor) || !(acceptor->only || acceptor->control_ended);
+}
+
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id)
 {
 	return pending_next(&channel->pending, cursor, id);

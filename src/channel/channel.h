@@ -170,6 +170,10 @@ int channel_probe(struct channel *channel);
 /* Hand-offs sent and not answered. */
 size_t channel_unacknowledged(const struct channel *channel);
 
+/* The worker has ended, but for other processes that have its sockets: may one of them still take a hand-off that is not
+ * answered? No longer when the end of what it was sent over has been read. */
+bool channel_has_heirs(const struct channel *channel);
+
 /* Lists their ids in the order sent: *cursor starts at 0. False at the end. */
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id);
 

@@ -179,7 +179,7 @@ static void on_close(struct channel *channel, const json_t *message)
 	if (*at)
 		remove_server(cluster_of(channel), at);
 	if (channel->acceptor)
-		accept_closed(channel->acceptor, key);
+		accept_closed(channel, key);
 	channel->events->closed_server(channel->owner, key);
 }
 
@@ -356,7 +356,7 @@ static void on_shared_lost(struct channel *channel, uint64_t seq)
 		return;
 	}
 	if (channel->acceptor)
-		accept_closed(channel->acceptor, (*at)->key);
+		accept_closed(channel, (*at)->key);
 	answer_error(channel, at, EMFILE);
 }
 

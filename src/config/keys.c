@@ -58,7 +58,7 @@ const struct key keys[] = {
         .help = "User that the router, which reads what clients send, runs as; without it nobody if limpet "
                 "is started as root, else the user who started it"},
     {KEYS_CONFIG, "control", KEY_STRING, CONFIG(control), .min = 1, .max = SOCKET_PATH_BYTES,
-        .help = "Path of the socket that limpetctl(8) talks to; without it there is none"},
+        .help = "Absolute path of the socket that limpetctl(8) talks to; without it there is none"},
     {KEYS_CONFIG, "control_mode", KEY_MODE, CONFIG(control_mode), "0600", .max = 0660,
         .help = "Permissions of that socket: with \"0660\" the members of its group may use it too"},
     {KEYS_CONFIG, "control_group", KEY_STRING, CONFIG(control_group), .min = 1, .max = 255,

@@ -19,6 +19,9 @@
 #include "supervisor/preload.h"
 #include "supervisor/spawn.h"
 
+/* From the front, in one turn. */
+#define MESSAGES_MAX 16
+
 #define ANSWER_SECONDS 5.0
 #define PAUSE_MOST 5.0
 
@@ -248,6 +251,20 @@ static void on_message(struct joining *joining, enum front_message message, cons
 	}
 }
 
+/* What is there already, within bounds. */
+static void hear_front(struct joining *joining)
+{
+	struct front_answer answer;
+
+	for (int i = 0; i < MESSAGES_MAX && !joining->over; i++) {
+		struct pollfd front = {.fd = joining->front, .events = POLLIN};
+
+		if (joining->front < 0 || poll(&front, 1, 0) <= 0)
+			return;
+		on_message(joining, front_receive(joining->front, &answer), &answer);
+	}
+}
+
 /* ---- the command ---- */
 
 static void die_of(int number) __attribute__((noreturn));
@@ -270,12 +287,14 @@ static void on_child(struct joining *joining)
 	pid_t child = joining->agent > 0 ? joining->agent : joining->pid;
 	int status;
 
-	if (child <= 0 || waitpid(child, &status, WNOHANG) != child)
+	/* Did it end because limpet is gone? */
+	hear_front(joining);
+	if (joining->over || child <= 0 || waitpid(child, &status, WNOHANG) != child)
 		return;
 	/* What it left behind in its process group has lost its front. */
 	kill(-joining->pid, SIGTERM);
 	joining->pid = 0;
-	if (joining->lost && (WIFSIGNALED(status) ? WTERMSIG(status) == SIGTERM : WEXITSTATUS(status) == 0))
+	if (joining->lost && (!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM))
 		end_with(joining, EXIT_FRONT_LOST);
 	else if (WIFSIGNALED(status))
 		die_of(WTERMSIG(status));
@@ -349,14 +368,13 @@ static void turn(struct joining *joining)
 	struct pollfd fds[] = {{.fd = joining->signals, .events = POLLIN}, {.fd = joining->front, .events = POLLIN},
 	    {.fd = joining->options->channel, .events = POLLRDHUP}};
 	int due = milliseconds_until_due(joining), events = poll(fds, 3, due);
-	struct front_answer answer;
 
 	if (events < 0)
 		return;
 	if (fds[0].revents)
 		on_signal(joining);
-	if (!joining->over && fds[1].revents)
-		on_message(joining, front_receive(joining->front, &answer), &answer);
+	if (fds[1].revents)
+		hear_front(joining);
 	if (!joining->over && fds[2].revents)
 		end_with(joining, 0);
 	if (joining->over || events > 0 || milliseconds_until_due(joining) != 0)

@@ -102,7 +102,7 @@ void connection_close(struct connection *connection, enum close_reason reason)
 		char client[ADDRESS_TEXT_MAX];
 
 		log_debug("connection %u closed: %s (client=%s)", connection->id, close_reasons[reason].name,
-		    address_format(&connection->peer, client, sizeof(client)));
+		    address_format(&connection->client, client, sizeof(client)));
 	}
 	if (!close_reasons[reason].status) {
 		connection_destroy(connection);

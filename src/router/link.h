@@ -15,7 +15,7 @@
 enum link_type {
 	/* supervisor -> router */
 	LINK_WORKER_UP = 1, /* worker, pool, slot, generation, protocol, flavour, accepts, key: its name, fd: its channel */
-	LINK_WORKER_GONE,   /* worker: it has ended: what it did not acknowledge it never read; error: an external one may have it */
+	LINK_WORKER_GONE,   /* worker: it has ended: what it did not acknowledge it never read; error: an enum link_gone */
 	LINK_WORKER_DRAIN,  /* worker: no more connections to it, let it finish; data: the front goes instead, why; empty: tell nobody */
 	LINK_LISTENER_UP,   /* listener, pool, index (LINK_INDEX_WORKERS: opened for workers), address, key, fd */
 	LINK_LISTENER_GONE, /* listener */
@@ -51,7 +51,14 @@ enum link_type {
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 6
+#define LINK_VERSION 7
+
+/* Who may still take what a worker was sent, when it has ended. */
+enum link_gone {
+	LINK_GONE_ALONE_OR_NOT, /* whoever else holds its channel, as the router sees by that */
+	LINK_GONE_MAY_HAVE_READ, /* itself: an external one that lives */
+	LINK_GONE_NOBODY,
+};
 
 #define LINK_INDEX_WORKERS UINT32_MAX
 

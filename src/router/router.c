@@ -184,7 +184,7 @@ static void on_worker_message(struct router *router, const struct link_message *
 		worker_restore_kept(worker, message, fd);
 		break;
 	case LINK_WORKER_GONE:
-		worker_gone(worker, message->error != 0);
+		worker_gone(worker, (enum link_gone)message->error);
 		break;
 	case LINK_WORKER_DRAIN:
 		worker_drain(worker, message->has_data ? message->data : NULL);
@@ -283,6 +283,7 @@ static int init_retired(struct router *router)
 	    .slots = &slot,
 	    .slots_count = 1,
 	    .start_timeout = 1000,
+	    .kill_timeout = 10000,
 	    .stuck_timeout = 3600000,
 	    .window = 65535};
 	static struct slot_stats stats;

@@ -222,6 +222,7 @@ int succession_export(struct router *router, int fd)
 		close(fd);
 		return -ENOMEM;
 	}
+	workers_forget_gone(router);
 	exporter->fd = fd;
 	set_end(&exporter->end, EXPORT_SECONDS);
 	TAILQ_FOREACH (worker, &router->workers, entry)

@@ -1,4 +1,4 @@
-#include "router/worker.h"
+#include "router/worker_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,28 +21,10 @@
 /* A kernel limit of fds under way is no event that one could wait for. */
 #define RETRY_SECONDS 0.01
 
-/* fd: borrowed; -1: none. */
-static void tell_supervisor_with(struct worker *worker, const struct link_message *message, int fd)
-{
-	if (!worker->gone)
-		router_tell_with(worker->router, message, fd);
-}
+/* Between two looks whether anybody has the socket of a worker that has ended. */
+#define HEIRS_SECONDS 0.01
 
-static void tell_supervisor(struct worker *worker, const struct link_message *message)
-{
-	tell_supervisor_with(worker, message, -1);
-}
-
-static void tell(struct worker *worker, enum link_type type)
-{
-	struct link_message message;
-
-	link_message_init(&message, type);
-	message.worker = worker->id;
-	tell_supervisor(worker, &message);
-}
-
-static void update_watch(struct worker *worker)
+void worker_update_watch(struct worker *worker)
 {
 	uint32_t events = 0;
 
@@ -57,276 +39,6 @@ static void update_watch(struct worker *worker)
 	if (poller_set(&worker->router->answers.poller, &worker->watch, events) < 0)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
-
-/* ---- what the channel tells ---- */
-
-static void on_listen(void *owner, const struct channel_listen *listen)
-{
-	struct worker *worker = owner;
-	struct link_message message;
-
-	link_message_init(&message, LINK_LISTEN);
-	message.worker = worker->id;
-	message.request = listen->request;
-	message.socket_type = listen->socket_type;
-	message.address = listen->address;
-	message.any_address = listen->any_address;
-	message.ipv6_only = listen->ipv6_only;
-	message.index = listen->index;
-	message.bind_only = listen->bind_only;
-	message.backlog = listen->backlog;
-	memcpy(message.key, listen->key, strlen(listen->key));
-	if (listen->data) {
-		message.has_data = true;
-		memcpy(message.data, listen->data, strlen(listen->data));
-	}
-	tell_supervisor_with(worker, &message, listen->fd);
-}
-
-static void on_kept(void *owner, const char *key, uint64_t number, int fd)
-{
-	struct worker *worker = owner;
-	struct link_message message;
-
-	link_message_init(&message, LINK_KEEP);
-	message.worker = worker->id;
-	message.request = number;
-	memcpy(message.key, key, strlen(key));
-	tell_supervisor_with(worker, &message, fd);
-}
-
-static void on_dropped(void *owner, uint64_t number)
-{
-	struct worker *worker = owner;
-	struct link_message message;
-
-	link_message_init(&message, LINK_DROP);
-	message.worker = worker->id;
-	message.request = number;
-	tell_supervisor(worker, &message);
-}
-
-static void on_listening(void *owner, const char *key)
-{
-	struct worker *worker = owner;
-	struct server *server = server_find(worker, key);
-	struct link_message message;
-
-	if (!server)
-		return;
-	log_debug("%s: server %s listens", worker->name, key);
-	server->listening = true;
-	link_message_init(&message, LINK_LISTENING);
-	message.worker = worker->id;
-	memcpy(message.key, key, strlen(key));
-	tell_supervisor(worker, &message);
-	if (worker->ready)
-		slot_flush(worker->slot);
-}
-
-static void on_option(void *owner, const char *key, int level, int name, const void *value, size_t length)
-{
-	struct worker *worker = owner;
-	struct link_message message;
-
-	link_message_init(&message, LINK_OPTION);
-	message.worker = worker->id;
-	message.socket_type = level;
-	message.index = (uint32_t)name;
-	message.proxy_length = length;
-	memcpy(&message.hash, value, length);
-	memcpy(message.key, key, strlen(key));
-	tell_supervisor(worker, &message);
-}
-
-static void on_closed_server(void *owner, const char *key)
-{
-	struct worker *worker = owner;
-	struct server *server = server_find(worker, key);
-	struct link_message message;
-
-	log_debug("%s: server %s is closed", worker->name, key);
-	if (server)
-		server_remove(worker, server);
-	/* Applications close a server to open it again. */
-	worker->changed_since = clock_now();
-	link_message_init(&message, LINK_UNLISTEN);
-	message.worker = worker->id;
-	memcpy(message.key, key, strlen(key));
-	tell_supervisor(worker, &message);
-}
-
-static void on_ready(void *owner)
-{
-	struct worker *worker = owner;
-
-	if (worker->ready || worker->drained)
-		return;
-	worker->ready = true;
-	worker->changed_since = clock_now();
-	tell(worker, LINK_READY);
-	slot_up(worker->slot, worker);
-}
-
-static void made_progress(struct worker *worker)
-{
-	worker->last_progress = clock_now();
-	if (!worker->stuck)
-		return;
-	worker->stuck = false;
-	log_info("%s answers again", worker->name);
-}
-
-void worker_check_drained(struct worker *worker)
-{
-	bool asked = worker->protocol == PROTOCOL_ACCEPT || worker->left;
-
-	if (asked && worker->drained && !worker->lost && worker->sent_count == 0)
-		tell(worker, LINK_DRAINED);
-}
-
-static struct connection *find_sent(struct worker *worker, uint32_t id)
-{
-	struct connection *connection = connection_find(worker->router, id);
-
-	return connection && connection->worker == worker ? connection : NULL;
-}
-
-static void on_acknowledged(void *owner, uint32_t id)
-{
-	struct worker *worker = owner;
-	struct connection *connection = find_sent(worker, id);
-
-	made_progress(worker);
-	if (!connection)
-		return;
-	worker->slot->stats->acknowledged++;
-	connection_close(connection, CLOSE_ACKNOWLEDGED);
-	worker_check_drained(worker);
-}
-
-static void on_refused(void *owner, uint32_t id)
-{
-	struct worker *worker = owner;
-	struct connection *connection = find_sent(worker, id);
-	struct router *router = worker->router;
-
-	made_progress(worker);
-	if (!connection)
-		return;
-	log_debug("%s refuses connection %u", worker->name, id);
-	stats_add(router->stats, COUNTER_refused, 1);
-	stats_add(router->stats, COUNTER_redispatched, 1);
-	connection_taken_back(connection);
-	/* Its successor in the slot has not refused it. */
-	if (connection->pool == worker->slot->pool && (!worker->slot->worker || worker->slot->worker == worker))
-		connection->tried[connection->tried_count++] = (uint16_t)(worker->slot - worker->slot->pool->slots);
-	pool_dispatch(connection->pool, connection);
-	worker_check_drained(worker);
-}
-
-static void on_connections_closed(void *owner, unsigned count)
-{
-	/* Nothing depends on it yet. */
-}
-
-static void on_leaving(void *owner)
-{
-	struct worker *worker = owner;
-
-	if (worker->drained)
-		return;
-	worker->drained = true;
-	tell(worker, LINK_LEAVING);
-	slot_down(worker->slot, worker);
-}
-
-static void on_alive(void *owner)
-{
-	made_progress(owner);
-}
-
-_Static_assert(CHANNEL_STATS_MAX == STATS_VALUES_MAX && CHANNEL_STAT_NAME_MAX == STATS_VALUE_NAME_MAX,
-    "what a worker may tell has room");
-
-static void on_stats(void *owner, const struct channel_stat *stats, size_t count)
-{
-	struct worker *worker = owner;
-	struct slot_values *values = stats_values(worker->router->stats, worker->slot->stats);
-
-	if (!values || worker->slot->worker != worker)
-		return;
-	values->count = 0;
-	for (size_t i = 0; i < count; i++) {
-		memcpy(values->values[i].name, stats[i].name, sizeof(stats[i].name));
-		values->values[i].value = stats[i].value;
-	}
-	values->count = (uint32_t)count;
-}
-
-/* What it will answer is never read: those that it has not taken yet it finds in its socket, and only its death loses them. */
-static void leave_all_to(struct worker *worker)
-{
-	while (!TAILQ_EMPTY(&worker->sent))
-		connection_close(TAILQ_FIRST(&worker->sent), CLOSE_UNANSWERED);
-}
-
-/* The channel is over, but only the supervisor knows whether the process is. At the end of the stream (error is 0) all answers
- * were read, and what has none waits for the process's end. */
-static void lose(struct worker *worker, int error, const char *reason)
-{
-	struct link_message message;
-
-	if (worker->lost)
-		return;
-	worker->lost = true;
-	stats_add(worker->router->stats, COUNTER_worker_channels_failed, 1);
-	update_watch(worker);
-	link_message_init(&message, LINK_CHANNEL_LOST);
-	message.worker = worker->id;
-	message.error = error;
-	strncpy(message.key, reason, CHANNEL_KEY_MAX);
-	tell_supervisor(worker, &message);
-	if (error)
-		leave_all_to(worker);
-	slot_down(worker->slot, worker);
-}
-
-/* Its end should follow at once. What it has not taken yet is answered for by then, or was never read. */
-static void on_unreachable(void *owner)
-{
-	struct worker *worker = owner;
-	struct link_message message;
-
-	link_message_init(&message, LINK_CHANNEL_LOST);
-	message.worker = worker->id;
-	strcpy(message.key, "end of file");
-	tell_supervisor(worker, &message);
-	slot_down(worker->slot, worker);
-}
-
-static void on_failed(void *owner, int error, const char *reason)
-{
-	lose(owner, error, reason);
-}
-
-static const struct channel_events events = {
-    .listen = on_listen,
-    .listening = on_listening,
-    .option = on_option,
-    .closed_server = on_closed_server,
-    .kept = on_kept,
-    .dropped = on_dropped,
-    .ready = on_ready,
-    .acknowledged = on_acknowledged,
-    .refused = on_refused,
-    .connections_closed = on_connections_closed,
-    .leaving = on_leaving,
-    .alive = on_alive,
-    .unreachable = on_unreachable,
-    .stats = on_stats,
-    .failed = on_failed,
-};
 
 static void read_channel(struct worker *worker)
 {
@@ -348,7 +60,7 @@ static void on_event(struct poller_watch *watch, uint32_t revents)
 		read_channel(worker);
 	if (worker->slot->worker == worker)
 		slot_flush(worker->slot);
-	update_watch(worker);
+	worker_update_watch(worker);
 }
 
 void workers_resume(struct router *router)
@@ -359,7 +71,7 @@ void workers_resume(struct router *router)
 		return;
 	router->congested = false;
 	TAILQ_FOREACH (worker, &router->workers, entry)
-		update_watch(worker);
+		worker_update_watch(worker);
 }
 
 /* ---- hand-off ---- */
@@ -401,8 +113,8 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 		    "look what blocks its event loop",
 	    worker->name, idle, worker->sent_count);
 	channel_probe(worker->channel);
-	update_watch(worker);
-	tell(worker, LINK_STUCK);
+	worker_update_watch(worker);
+	worker_tell(worker, LINK_STUCK);
 	slot_redispatch(worker->slot);
 }
 
@@ -417,7 +129,8 @@ static void note_sent(struct worker *worker, struct connection *connection)
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->handed_off++;
-	log_debug("%s is handed connection %u", worker->name, connection->id);
+	log_debug("%s is handed connection %u (key=%s)", worker->name, connection->id,
+	    source_names[connection->key_type]);
 	slot->stats->unacknowledged = ++worker->sent_count;
 	stats_add(worker->router->stats, COUNTER_handed_off, 1);
 	if (!ev_is_active(&worker->stuck_timer))
@@ -431,7 +144,7 @@ void worker_awaited(struct worker *worker)
 	/* Nothing is under way, and still it cannot be sent to: only an answer to a question can tell when it can. */
 	worker->last_progress = clock_now();
 	channel_probe(worker->channel);
-	update_watch(worker);
+	worker_update_watch(worker);
 	arm_stuck_timer(worker, (double)worker->slot->pool->config->stuck_timeout / 1000);
 }
 
@@ -454,6 +167,8 @@ static void on_retry_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	slot_flush(worker->slot);
 }
+
+static void on_heirs_timer(struct ev_loop *loop, ev_timer *timer, int revents);
 
 static void retry_soon(struct worker *worker)
 {
@@ -504,7 +219,7 @@ int worker_send(struct worker *worker, struct connection *connection)
 		return -EAGAIN;
 	}
 	/* Should the worker have gone, the end of what it still said tells so: acknowledgements are among it. */
-	update_watch(worker);
+	worker_update_watch(worker);
 	return result;
 }
 
@@ -540,6 +255,8 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 	worker->stuck_timer.data = worker;
 	ev_timer_init(&worker->retry_timer, on_retry_timer, 0., 0.);
 	worker->retry_timer.data = worker;
+	ev_timer_init(&worker->heirs_timer, on_heirs_timer, 0., HEIRS_SECONDS);
+	worker->heirs_timer.data = worker;
 	worker->watch.callback = on_event;
 	TAILQ_INSERT_TAIL(&router->workers, worker, entry);
 	return worker;
@@ -573,7 +290,7 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 		close_fds(image);
 	if (copy >= 0) {
 		worker->channel =
-		    channel_restore(worker->protocol, worker->flavour, copy, window, &events, worker, image, &error);
+		    channel_restore(worker->protocol, worker->flavour, copy, window, &worker_events, worker, image, &error);
 		worker->inherited = worker->channel != NULL;
 		if (worker->channel)
 			close(fd);
@@ -583,9 +300,9 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 			    worker->name, strerror(-error));
 	}
 	if (!worker->channel)
-		worker->channel = channel_new(worker->protocol, worker->flavour, fd, window, &events, worker);
+		worker->channel = channel_new(worker->protocol, worker->flavour, fd, window, &worker_events, worker);
 	if (!worker->channel) {
-		lose(worker, -ENOMEM, "out of memory");
+		worker_lose(worker, -ENOMEM, "out of memory");
 		return;
 	}
 	if (worker->accepts)
@@ -597,13 +314,13 @@ void worker_open_channel(struct worker *worker, const struct channel_image *imag
 		channel_leave(worker->channel, NULL);
 	else if (worker->drained && !has_closed_its_servers(worker))
 		channel_drain(worker->channel);
-	update_watch(worker);
+	worker_update_watch(worker);
 }
 
 void worker_abandon(struct worker *worker)
 {
 	worker->lost = true;
-	update_watch(worker);
+	worker_update_watch(worker);
 }
 
 void worker_free(struct worker *worker)
@@ -612,6 +329,7 @@ void worker_free(struct worker *worker)
 
 	ev_timer_stop(router->loop, &worker->stuck_timer);
 	ev_timer_stop(router->loop, &worker->retry_timer);
+	ev_timer_stop(router->loop, &worker->heirs_timer);
 	poller_set(&router->answers.poller, &worker->watch, 0);
 	worker_use_kept(worker);
 	channel_free(worker->channel);
@@ -623,17 +341,19 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-void worker_gone(struct worker *worker, bool may_have_read)
+/* ---- the end of the process ---- */
+
+static void read_last_words(struct worker *worker)
 {
 	struct pollfd poll_in = {.fd = worker->watch.fd, .events = POLLIN};
 
-	worker->gone = true;
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
+}
+
+static void forget_gone(struct worker *worker)
+{
 	worker->lost = true;
-	if (may_have_read)
-		leave_all_to(worker);
-	slot_down(worker->slot, worker);
 	while (!TAILQ_EMPTY(&worker->sent)) {
 		struct connection *first = TAILQ_FIRST(&worker->sent);
 
@@ -642,6 +362,56 @@ void worker_gone(struct worker *worker, bool may_have_read)
 		pool_dispatch(first->pool, first);
 	}
 	worker_free(worker);
+}
+
+static bool has_heirs(const struct worker *worker)
+{
+	return !worker->lost && worker->channel && channel_has_heirs(worker->channel);
+}
+
+static void on_heirs_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *worker = timer->data;
+
+	read_last_words(worker);
+	if (has_heirs(worker) && clock_now() < worker->heirs_until)
+		return;
+	if (has_heirs(worker)) {
+		log_warning("%s has ended, and another process that has its socket neither takes nor closes what was sent to it: "
+			    "%u connections are left to it",
+		    worker->name, worker->sent_count);
+		worker_leave_all_to(worker);
+	}
+	forget_gone(worker);
+}
+
+void worker_gone(struct worker *worker, enum link_gone how)
+{
+	worker->gone = worker->drained = true;
+	ev_timer_stop(worker->router->loop, &worker->stuck_timer);
+	read_last_words(worker);
+	if (how == LINK_GONE_MAY_HAVE_READ)
+		worker_leave_all_to(worker);
+	slot_down(worker->slot, worker);
+	if (how != LINK_GONE_ALONE_OR_NOT || !has_heirs(worker)) {
+		forget_gone(worker);
+		return;
+	}
+	worker->heirs_until = clock_now() + (double)worker->slot->pool->config->kill_timeout / 1000;
+	ev_timer_again(worker->router->loop, &worker->heirs_timer);
+}
+
+void workers_forget_gone(struct router *router)
+{
+	struct worker *worker, *next;
+
+	for (worker = TAILQ_FIRST(&router->workers); worker; worker = next) {
+		next = TAILQ_NEXT(worker, entry);
+		if (!worker->gone)
+			continue;
+		worker_leave_all_to(worker);
+		forget_gone(worker);
+	}
 }
 
 struct worker *worker_find(struct router *router, uint32_t id)
@@ -665,7 +435,7 @@ void worker_drain(struct worker *worker, const char *why)
 			channel_leave(worker->channel, *why ? why : NULL);
 		else
 			channel_drain(worker->channel);
-		update_watch(worker);
+		worker_update_watch(worker);
 	}
 	slot_down(worker->slot, worker);
 	if (!before || worker->left)
@@ -682,7 +452,7 @@ void worker_listen_answered(struct worker *worker, const struct link_message *an
 		error = ENOMEM;
 	channel_answer_listen(worker->channel, answer->request, error, &answer->address, fd,
 	    answer->has_data ? answer->data : NULL);
-	update_watch(worker);
+	worker_update_watch(worker);
 }
 
 void worker_restore_server(struct worker *worker, const struct link_message *message)

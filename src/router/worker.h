@@ -31,6 +31,8 @@ struct worker {
 	double changed_since; /* became ready, or closed a server: it may open more in a moment */
 	double last_progress; /* an answer, or the first hand-off after all were answered */
 	ev_timer stuck_timer;
+	ev_timer heirs_timer; /* the process has ended, others may still take what it was sent */
+	double heirs_until;
 	ev_timer retry_timer; /* the kernel had no room for one more fd under way */
 	uint64_t skipped;
 };
@@ -43,8 +45,12 @@ struct worker *worker_new(struct router *router, struct slot *slot, const struct
 void worker_open_channel(struct worker *worker, const struct channel_image *image);
 
 /* The process has ended. What it acknowledged before counts; the rest it never read: those connections get a new choice, unless
- * an external one that lives may still have read them. Frees the worker. */
-void worker_gone(struct worker *worker, bool may_have_read);
+ * somebody may still take them: an external one that lives keeps them, and others who share the channel of one that has ended have
+ * kill_timeout to take them or to end. Frees the worker, then or at once. */
+void worker_gone(struct worker *worker, enum link_gone how);
+
+/* A successor speaks to those that live; what others may still take of one that has ended is left to them. */
+void workers_forget_gone(struct router *router);
 
 /* A successor speaks to it now: its channel is neither read nor written any more. */
 void worker_abandon(struct worker *worker);

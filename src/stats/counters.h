@@ -29,7 +29,8 @@
 	COUNTER(client_limit, "429: more than max_waiting_per_client waiting from one client prefix", "")      \
 	COUNTER(waiting_limit, "503: more than max_waiting connections waiting", "raise max_waiting")          \
 	COUNTER(evicted, "closed: the oldest incomplete request head made room for a newer connection", "raise max_waiting") \
-	COUNTER(no_worker, "503: no worker could take the connection", "look why workers are down")            \
+	COUNTER(no_worker, "503: no worker could take the connection, or with on_down reject not the client's", \
+	    "look why workers are down")                                                                       \
 	COUNTER(hold_expired, "503: the slot did not come back and no other could take the connection", "look why workers are down") \
 	COUNTER(queue_full, "503: the queue behind a busy worker is full", "add workers, or raise queue")      \
 	COUNTER(queue_timeout, "503: waited longer than queue_timeout behind a busy worker", "add workers")    \
@@ -40,7 +41,7 @@
 	COUNTER(out_of_memory, "closed: no memory", "add memory, or lower max_waiting")                        \
 	COUNTER(shut_down, "closed: limpet is stopping", "")                                                   \
 	COUNTER(worker_messages_skipped, "messages from workers that were the application's own or not understood", "") \
-	COUNTER(worker_channels_failed, "worker channels that ended", "")                                      \
+	COUNTER(worker_channels_failed, "worker channels that ended, with their worker or before it", "")      \
 	COUNTER(workers_started, "worker processes started", "")                                               \
 	COUNTER(workers_exited, "worker processes that ended", "")                                             \
 	COUNTER(workers_stuck, "times that a worker acknowledged nothing for stuck_timeout", "look what blocks its event loop") \

@@ -24,8 +24,8 @@
 #define CLIENTS_MAX 16
 #define CLIENT_SECONDS 5.0
 
-/* For a reload that is put off: longer than a succession can take. limpetctl waits longer. */
-#define RELOAD_SECONDS 8.0
+/* For a reload: longer than two successions can take. limpetctl waits longer. */
+#define RELOAD_SECONDS 12.0
 
 /* Without a file for it, a client waits so long in the backlog. */
 #define PAUSE_SECONDS 0.1
@@ -39,7 +39,7 @@ struct control_client {
 	ev_io io;
 	ev_timer timer;
 	size_t received;
-	bool awaits_reload;
+	unsigned awaits_reload; /* the outcome of which one it is told; 0: none */
 	char request[REQUEST_MAX];
 	char *answer;
 	size_t length;
@@ -54,6 +54,7 @@ struct control {
 	ev_io io;
 	ev_timer pause_timer;
 	unsigned count;
+	unsigned reloads; /* that have ended */
 	TAILQ_HEAD(, control_client) clients;
 };
 
@@ -186,7 +187,7 @@ static json_t *outcome_of_reload(int result)
 }
 
 /* NULL: it follows, unless memory is out. */
-static json_t *answer(struct supervisor *supervisor, const char *text, size_t length, bool *awaits_reload)
+static json_t *answer(struct supervisor *supervisor, const char *text, size_t length, unsigned *awaits_reload)
 {
 	json_t *request = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL), *result;
 	const char *command = json_string_value(json_object_get(request, "command"));
@@ -200,8 +201,11 @@ static json_t *answer(struct supervisor *supervisor, const char *text, size_t le
 	else if (strcmp(command, "reload") == 0) {
 		int outcome = reload(supervisor);
 
-		*awaits_reload = outcome == RELOAD_PUT_OFF;
-		result = *awaits_reload ? NULL : outcome_of_reload(outcome);
+		result = outcome == RELOAD_FOLLOWS ? NULL : outcome_of_reload(outcome);
+		/* One that was put off may have to let another end. */
+		if (outcome == RELOAD_FOLLOWS)
+			*awaits_reload = supervisor->control->reloads + 1 +
+			                 (supervisor->reload_wanted && supervisor->reload_settles);
 	} else if (strcmp(command, "upgrade") == 0)
 		result = upgrade(supervisor) < 0 ? refusal("nothing was changed; limpet's log says why")
 						 : done("the new binary is asked whether it can take over; limpet's log says how it ended");
@@ -249,7 +253,7 @@ static void send_answer(struct control_client *client, json_t *result)
 {
 	struct ev_loop *loop = client->control->supervisor->loop;
 
-	client->awaits_reload = false;
+	client->awaits_reload = 0;
 	client->answer = result ? json_dumps(result, JSON_COMPACT) : NULL;
 	json_decref(result);
 	if (!client->answer) {
@@ -275,7 +279,7 @@ static void start_timer(struct control_client *client, double seconds)
 static void make_answer(struct control_client *client)
 {
 	struct supervisor *supervisor = client->control->supervisor;
-	bool awaits_reload = false;
+	unsigned awaits_reload = 0;
 	json_t *result = answer(supervisor, client->request, client->received, &awaits_reload);
 
 	ev_io_stop(supervisor->loop, &client->io);
@@ -292,9 +296,10 @@ void control_reloaded(struct supervisor *supervisor, int result)
 
 	if (!supervisor->control)
 		return;
+	supervisor->control->reloads++;
 	for (client = TAILQ_FIRST(&supervisor->control->clients); client; client = next) {
 		next = TAILQ_NEXT(client, entry);
-		if (!client->awaits_reload)
+		if (client->awaits_reload != supervisor->control->reloads)
 			continue;
 		start_timer(client, CLIENT_SECONDS);
 		send_answer(client, outcome_of_reload(result));
@@ -310,7 +315,7 @@ static void on_client_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	}
 	start_timer(client, CLIENT_SECONDS);
-	send_answer(client, refusal("the reload was put off, and has not come yet; limpet's log says why"));
+	send_answer(client, refusal("the reload has not ended yet; limpet's log says why"));
 }
 
 static void on_client_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -433,6 +438,8 @@ static int find_socket(struct address *address, const char *path, int former,
 
 	if (result == 0 && address_family(address) != AF_UNIX)
 		result = -EAFNOSUPPORT;
+	if (result < 0 && strlen(path) < sizeof(address->un.sun_path))
+		*why = "must be an absolute path, or \"@\" and a name";
 	fd = keep_socket(former, result < 0 ? NULL : address, permissions);
 	if (result < 0)
 		return result;

@@ -11,7 +11,7 @@ int control_open(struct supervisor *supervisor, int former);
 /* The socket's fd, owned by the control; -1: there is none. */
 int control_fd(const struct supervisor *supervisor);
 
-/* A reload is over, with this result: those who asked for it while it had to be put off get their answer. */
+/* The oldest reload that is awaited is over, with this result: those who asked for it get their answer. */
 void control_reloaded(struct supervisor *supervisor, int result);
 
 /* NULL-safe; removes the path. */

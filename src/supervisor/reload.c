@@ -97,27 +97,49 @@ static int reload_now(struct supervisor *supervisor)
 	router_replace(supervisor);
 	start_missing(supervisor);
 	config_free(old);
-	log_info("reloaded%s%s", config->file ? " " : "", config->file ? config->file : "");
 	return 0;
+}
+
+static void tell(struct supervisor *supervisor, int result)
+{
+	const char *file = supervisor->config->file;
+
+	if (result == 0)
+		log_info("reloaded%s%s", file ? " " : "", file ? file : "");
+	readiness_reloaded(supervisor, result);
+	control_reloaded(supervisor, result);
 }
 
 int reload(struct supervisor *supervisor)
 {
+	bool was_put_off = supervisor->reload_wanted && !router_succession_under_way(supervisor);
 	int result;
 
 	if (supervisor->state != SUPERVISOR_RUNNING) {
 		log_warning("reload: nothing was changed: limpet is stopping");
-		control_reloaded(supervisor, -EBUSY);
+		supervisor->reload_wanted &= !was_put_off;
+		if (was_put_off)
+			control_reloaded(supervisor, -EBUSY);
 		return -EBUSY;
 	}
 	supervisor->reload_wanted = router_succession_under_way(supervisor);
 	if (supervisor->reload_wanted) {
 		log_info("reload: follows when the former router has handed over");
-		return RELOAD_PUT_OFF;
+		return RELOAD_FOLLOWS;
 	}
 	readiness_reloading(supervisor);
 	result = reload_now(supervisor);
-	readiness_reloaded(supervisor, result);
-	control_reloaded(supervisor, result);
+	supervisor->reload_settles = result == 0 && router_succession_under_way(supervisor);
+	if (supervisor->reload_settles)
+		return RELOAD_FOLLOWS;
+	tell(supervisor, result);
 	return result;
+}
+
+void reload_settled(struct supervisor *supervisor)
+{
+	if (!supervisor->reload_settles)
+		return;
+	supervisor->reload_settles = false;
+	tell(supervisor, 0);
 }

@@ -4,10 +4,14 @@
 
 #include "supervisor/supervisor.h"
 
-#define RELOAD_PUT_OFF 1
+#define RELOAD_FOLLOWS 1
 
-/* A bad file, or an address that cannot be opened, is logged and changes nothing. During a succession the reload is put off until
- * that is over; control_reloaded() is told then. 0, RELOAD_PUT_OFF, or a negative errno. */
+/* A bad file, or an address that cannot be opened, is logged and changes nothing. It is over when the former router has handed
+ * over, as until then connections may be accepted by the former configuration; and it is put off until another succession is
+ * over. control_reloaded() is told then. 0, RELOAD_FOLLOWS, or a negative errno. */
 int reload(struct supervisor *supervisor);
+
+/* The former router has handed over, or is gone. */
+void reload_settled(struct supervisor *supervisor);
 
 #endif

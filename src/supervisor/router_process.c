@@ -1,27 +1,24 @@
 #include "supervisor/router_process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "router/router.h"
 #include "supervisor/listeners.h"
 #include "supervisor/listening.h"
 #include "supervisor/parked.h"
-#include "supervisor/pools.h"
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
-#include "supervisor/sandbox.h"
+#include "supervisor/router_child.h"
 #include "supervisor/upgrade.h"
+#include "supervisor/worker_messages.h"
 
 /* A router that lived shorter than this counts as failed at once. */
 #define ROUTER_STABLE 1.0
@@ -34,140 +31,7 @@
 /* Messages from a router that are handled before anything else gets its turn. */
 #define LINK_BATCH 256
 
-/* Lines in the log about addresses that one worker cannot have. */
-#define REFUSALS_LOGGED 10
-
-/* In a router. */
-#define LINK_FD 3
-#define LOG_FD 4
-#define SUCCESSION_FD 5
-
-/* ---- in the child ---- */
-
-/* Keeps standard error, link, log and succession (-1: none); closes what else the supervisor has open. */
-static int arrange_fds(int link, int log, int succession)
-{
-	int from[] = {link, log, succession};
-
-	/* Out of the way of the numbers that they replace. */
-	for (int i = 0; i < 3; i++) {
-		if (from[i] >= 0 && (from[i] = fcntl(from[i], F_DUPFD, SUCCESSION_FD + 1)) < 0)
-			return -errno;
-	}
-	for (int i = 0; i < 3; i++) {
-		if (from[i] < 0)
-			close(LINK_FD + i);
-		else if (dup3(from[i], LINK_FD + i, O_CLOEXEC) < 0)
-			return -errno;
-	}
-	close_range(SUCCESSION_FD + 1, ~0u, 0);
-	return 0;
-}
-
-static void reset_signals(void)
-{
-	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	/* Meant for the supervisor, but a terminal sends them to the whole group. */
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static struct slot_stats *const *const *collect_stats(struct supervisor *supervisor)
-{
-	struct slot_stats ***stats = calloc(supervisor->pools_count, sizeof(struct slot_stats **));
-
-	for (size_t i = 0; stats && i < supervisor->pools_count; i++)
-		stats[i] = supervisor->pools[i]->slot_stats;
-	return (struct slot_stats *const *const *)stats;
-}
-
-static int run_router(struct supervisor *supervisor, int link, int succession, pid_t parent)
-{
-	const struct config *config = supervisor->config;
-	struct router_start start = {.config = config,
-	    .stats = supervisor->stats,
-	    .slot_stats = collect_stats(supervisor),
-	    .seed = supervisor->seed,
-	    .files = RLIM_INFINITY,
-	    .link = LINK_FD,
-	    .succession = succession < 0 ? -1 : SUCCESSION_FD};
-	bool own_log = log_fd() != STDERR_FILENO;
-	struct rlimit files;
-	int result;
-
-	prctl(PR_SET_NAME, "limpet-router");
-	reset_signals();
-	result = arrange_fds(link, log_fd(), succession);
-	if (result < 0 || !start.slot_stats)
-		return 2;
-	if (own_log)
-		log_adopt_inherited(LOG_FD);
-	log_configure("limpet-router", config->log_level, config->log_format);
-	result = sandbox_drop_privileges(config->user, &supervisor->stats->sandbox);
-	if (result < 0) {
-		log_error("cannot become user %s: %s", config->user ? config->user : "nobody", strerror(-result));
-		return 2;
-	}
-	/* Behind setuid(), which clears it. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		return 2;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
-		start.files = files.rlim_cur;
-	sandbox_close(&supervisor->stats->sandbox);
-	if (!supervisor->sandbox_known)
-		sandbox_warn(&supervisor->stats->sandbox);
-	return router_run(&start);
-}
-
 /* ---- what the router tells ---- */
-
-static void answer_listen(
-    struct supervisor *supervisor, struct process *process, const struct link_message *asked, int own)
-{
-	struct listening *listening = NULL;
-	struct link_message answer;
-	struct supervised_pool *pool = process->slot ? process->slot->pool : pools_find(supervisor, process->pool_name);
-	const struct listening *before = pool ? listeners_find_key(pool, asked->key) : NULL;
-	bool known = before && !before->bound_only;
-	int fd = -1;
-
-	link_message_init(&answer, LINK_LISTEN_ANSWER);
-	answer.worker = process->id;
-	answer.request = asked->request;
-	answer.socket_type = asked->socket_type;
-	memcpy(answer.key, asked->key, sizeof(answer.key));
-	answer.error =
-	    pool && supervisor->state == SUPERVISOR_RUNNING ? listeners_ask(pool, asked, own, &listening) : ECANCELED;
-	if (!answer.error && listening->socket_type != asked->socket_type)
-		answer.error = EINVAL;
-	if (!answer.error && process_server_add(process, asked->key, listening->id) < 0)
-		answer.error = ENOMEM;
-	if (!answer.error) {
-		answer.listener = listening->id;
-		answer.address = listening->address;
-		if (listening->data) {
-			answer.has_data = true;
-			memcpy(answer.data, listening->data, strlen(listening->data));
-		}
-		if (listening->socket_type == SOCK_DGRAM)
-			fd = listening->fd;
-		else if (listening->fd >= 0 && !known && !listening->bound_only)
-			router_tell_listener(supervisor, listening);
-	} else if (process->listens_refused++ < REFUSALS_LOGGED) {
-		char text[ADDRESS_TEXT_MAX];
-
-		log_warning("%s cannot listen on %s: %s", process->name,
-		    address_format(&asked->address, text, sizeof(text)), strerror(answer.error));
-	}
-	router_send(supervisor, &answer, fd);
-}
 
 void router_forget_listening(struct supervisor *supervisor, uint32_t id)
 {
@@ -180,95 +44,6 @@ void router_forget_listening(struct supervisor *supervisor, uint32_t id)
 	message.listener = id;
 	router_send(supervisor, &message, -1);
 	listeners_close(supervisor, listening);
-}
-
-/* A program of protocol accept says nothing before it ends: its socket is closed whether it has closed it, crashes, or ends. The
- * next worker's clients are to wait for it. */
-static bool outlives_servers(struct supervisor *supervisor, const struct process *process, uint32_t id)
-{
-	const struct listening *listening = listeners_find(supervisor, id);
-
-	return process->protocol == PROTOCOL_ACCEPT && listening && !listening->bound_only;
-}
-
-/* The application closed a server. The socket goes with the last worker's; when a worker died it stays for the next. */
-static void unlisten(struct supervisor *supervisor, struct process *process, const char *key)
-{
-	struct process_server *server = process_server_find(process, key);
-	uint32_t id;
-
-	if (!server)
-		return;
-	id = server->listening;
-	if (outlives_servers(supervisor, process, id)) {
-		server->accepts = false;
-		return;
-	}
-	process_server_remove(process, server);
-	if (process_was_last_to_serve(process, id))
-		router_forget_listening(supervisor, id);
-}
-
-static void listens(struct process *process, const char *key)
-{
-	struct process_server *server = process_server_find(process, key);
-
-	if (server)
-		server->accepts = true;
-}
-
-static void set_option(struct supervisor *supervisor, struct process *process, const struct link_message *message)
-{
-	struct process_server *server = process_server_find(process, message->key);
-	struct listening *listening = server ? listeners_find(supervisor, server->listening) : NULL;
-
-	/* What limpet listens on by its own configuration is not the program's to change. */
-	if (listening && listening->index == LINK_INDEX_WORKERS && message->proxy_length <= sizeof(message->hash))
-		listening_set_option(listening, message->socket_type, (int)message->index, &message->hash,
-		    (socklen_t)message->proxy_length);
-}
-
-static void on_worker_message(struct supervisor *supervisor, const struct link_message *message, int fd)
-{
-	struct process *process = process_find(supervisor, message->worker);
-
-	if (!process)
-		return;
-	switch (message->type) {
-	case LINK_LISTEN:
-		answer_listen(supervisor, process, message, fd);
-		break;
-	case LINK_LISTENING:
-		listens(process, message->key);
-		break;
-	case LINK_OPTION:
-		set_option(supervisor, process, message);
-		break;
-	case LINK_UNLISTEN:
-		unlisten(supervisor, process, message->key);
-		break;
-	case LINK_KEEP:
-		process_keep(process, message->request, message->key, fd);
-		break;
-	case LINK_DROP:
-		process_drop(process, message->request);
-		break;
-	case LINK_DRAINED:
-		process_drained(process);
-		break;
-	case LINK_READY:
-		process_is_ready(process);
-		break;
-	case LINK_LEAVING:
-		process_leaves(process);
-		break;
-	case LINK_STUCK:
-		process_is_stuck(process);
-		break;
-	case LINK_CHANNEL_LOST:
-		process_lost(process, message->error, message->key);
-		break;
-	}
 }
 
 static void kill_router(struct router_process *router, const char *why)
@@ -289,6 +64,7 @@ static void succession_over(struct supervisor *supervisor)
 {
 	if (supervisor->former)
 		return;
+	reload_settled(supervisor);
 	if (supervisor->reload_wanted)
 		reload(supervisor);
 	/* Not if that was the beginning of another succession: behind it. */
@@ -333,7 +109,7 @@ static void read_link(struct router_process *router, unsigned most)
 		else if (message.type == LINK_UNPARK)
 			parked_remove(&router->parked, message.request);
 		else
-			on_worker_message(router->supervisor, &message, fd);
+			worker_message(router->supervisor, &message, fd);
 		if (fd >= 0)
 			close(fd);
 		if (!router->link)
@@ -418,7 +194,10 @@ void router_tell_worker(struct supervisor *supervisor, enum link_type type, cons
 	message.accepts = process->slot && process->protocol == PROTOCOL_NODE_CLUSTER &&
 	                  process->slot->pool->config->connections == CONNECTIONS_ACCEPT;
 	message.drained = (process->draining && !process->left) || process->leaving;
-	message.error = process->may_have_read;
+	/* Without their agent a program's other processes accept nothing. */
+	message.error = process->may_have_read ? LINK_GONE_MAY_HAVE_READ
+	                : process->agent       ? LINK_GONE_NOBODY
+	                                       : LINK_GONE_ALONE_OR_NOT;
 	if (type == LINK_WORKER_DRAIN && process->left) {
 		message.has_data = true;
 		strcpy(message.data, process->escort < 0 ? "limpet is stopping" : "");
@@ -656,21 +435,6 @@ static int start_failed(const char *what, int error)
 	return -error;
 }
 
-#ifdef LIMPET_COVERAGE
-void __gcov_dump(void); /* of gcc's and clang's run time */
-#endif
-
-static void leave(int status) __attribute__((noreturn));
-
-/* Without exit(), which would end for a second time what the supervisor began. */
-static void leave(int status)
-{
-#ifdef LIMPET_COVERAGE
-	__gcov_dump();
-#endif
-	_exit(status);
-}
-
 int router_start(struct supervisor *supervisor)
 {
 	bool succeeds = supervisor->router && supervisor->router->link && !supervisor->former;
@@ -692,7 +456,7 @@ int router_start(struct supervisor *supervisor)
 	pid = fork();
 	error = errno;
 	if (pid == 0)
-		leave(run_router(supervisor, link[1], succession[1], parent));
+		router_child_run(supervisor, link[1], succession[1], parent);
 	close(link[1]);
 	if (succeeds)
 		close(succession[1]);

@@ -114,6 +114,7 @@ struct supervisor {
 	bool sandbox_known;            /* what it lacks has been said */
 	ev_timer idle_timer;
 	bool reload_wanted;            /* came during a succession */
+	bool reload_settles;           /* one is done but for the former router, which hands over */
 	struct control *control;
 	struct notify notify;
 	struct activation activation;

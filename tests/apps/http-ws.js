@@ -25,4 +25,6 @@ new WebSocketServer({ server }).on('connection', (socket, request) => {
 	});
 });
 
+if (process.env.GRACEFUL)
+	process.on('SIGTERM', () => server.close());
 server.listen(process.env.PORT || 0, process.env.HOST);

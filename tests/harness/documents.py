@@ -5,6 +5,7 @@ from harness import paths
 
 MANUALS = sorted((paths.ROOT / "man").glob("*.[1-8]"))
 README = paths.ROOT / "README.md"
+PACKAGES = [paths.ROOT / "src" / "worker" / name / "README.md" for name in ("python", "node")]
 
 
 def fences(document, language):
@@ -32,9 +33,9 @@ def literal(manual, beginning):
 
 
 def commands():
-    """[(document's name, command)]: every line of README's sh blocks, and every line of a manual that begins with "$ "."""
-    found = [(README.name, line) for block in fences(README, "sh") for line in block.splitlines()
-             if line and not line.startswith("#")]
+    """[(document's name, command)]: every line of the READMEs' sh blocks, and every line of a manual that begins with "$ "."""
+    found = [(str(readme.relative_to(paths.ROOT)), line) for readme in (README, *PACKAGES)
+             for block in fences(readme, "sh") for line in block.splitlines() if line and not line.startswith("#")]
     for manual in MANUALS:
         lines = [plain(line.removeprefix(".Dl ")) for line in manual.read_text(encoding="utf-8").splitlines()]
         found += [(manual.name, line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from harness import paths
 from harness.wait import wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
@@ -190,3 +191,17 @@ def test_a_socket_that_nobody_answers_is_replaced(limpet, tmp_path):
                    control=stale)
     front.wait_for("worker 0 .* started")
     assert ask(stale, STATUS)["state"] == "running"
+
+
+@pytest.mark.parametrize("path", ["control.sock", "./control.sock", "8080"])
+def test_a_path_that_is_not_absolute_is_refused_by_both_in_the_same_words(tmp_path, path):
+    for command in ([paths.limpet(), "--control", path, "-l", "127.0.0.1:0", "--", "/bin/sleep", "1000"],
+                    [paths.limpetctl(), "-S", path, "status"]):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 2
+        assert f'{path}: must be an absolute path, or "@" and a name' in done.stderr
+
+
+def test_a_word_that_is_no_command_is_named():
+    done = subprocess.run([paths.limpetctl(), "statsu"], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1 and '"statsu" is no command' in done.stderr

@@ -197,7 +197,7 @@ def test_those_that_cannot_have_another_end(join, command):
     one.wait_ready()
     play.front.send_signal(signal.SIGKILL)
     play.front.process.wait(10)
-    assert one.process.wait(10) == 75
+    assert one.process.wait(10) == 75, one.text()
     assert "cannot have another" in one.text()
 
 

@@ -248,12 +248,13 @@ def test_of_another_pool_such_an_address_is_taken(limpet, app):
 
 def test_another_protocol_replaces_workers_one_by_one(limpet, app):
     """Nobody has to wait, and nobody is refused."""
-    front = limpet(config=config(app, protocol="node-cluster", on_down="reject"))
+    pool = {"on_down": "reject", "environment": {"GRACEFUL": "1"}}  # protocol accept drains by SIGTERM
+    front = limpet(config=config(app, protocol="node-cluster", **pool))
     pids = set(front.wait_ready(2).values())
     with Asking(front.address) as clients:
         for protocol in ("accept", "node-cluster"):
             begin = front.mark_log()
-            reload(front, config(app, protocol=protocol, on_down="reject"))
+            reload(front, config(app, protocol=protocol, **pool))
             front.wait_for("all workers are of the new generation", after=begin)
             new = set(front.wait_ready(2).values())
             assert not new & pids

@@ -147,7 +147,8 @@ class Worker:
 
     def take(self, number, connection):
         if self.acknowledge == "foreign":
-            for other in (number + 1, number + 1000, 0, 2 ** 31 - 1, -1, 2 ** 40):
+            # Not the next number: it may have been given out when the router reads this, and to refuse that is the worker's right.
+            for other in (number - 1, number + 1024, number + 65536, 0, 2 ** 31 - 1, -1, 2 ** 40):
                 self.tell(type="ack", id=other)
                 self.tell(type="refuse", id=other)
         self.tell(type="ack", id=number)

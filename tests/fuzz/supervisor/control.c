@@ -73,7 +73,7 @@ int reload(struct supervisor *of)
 {
 	of->reload_wanted = !of->reload_wanted;
 	if (of->reload_wanted)
-		return RELOAD_PUT_OFF;
+		return RELOAD_FOLLOWS;
 	control_reloaded(of, -EINVAL);
 	return -EINVAL;
 }

@@ -299,6 +299,41 @@ static void a_death_in_any_order(void **state)
 	dialogue_close(&d);
 }
 
+/* As a rule its data sockets are seen to be closed first: nothing is refused for that. */
+static void a_death_seen_at_the_data_socket_first(void **state)
+{
+	int near;
+
+	open_with_library();
+	near = worker_listens();
+	owner_is_told(&d, "kept " KEY "; listening " KEY "; ready");
+	assert_int_equal(owner_sends(&d, 1, KEY), 0);
+	close(near);
+	owner_reads();
+	owner_is_told(&d, "dropped");
+	assert_int_equal(owner_sends(&d, 2, KEY), -EINVAL);
+	worker_ends(&d);
+	owner_is_told(&d, "failed 0 (end of file)");
+	assert_int_equal(channel_unacknowledged(d.channel), 1);
+	dialogue_close(&d);
+}
+
+static void closed_before_it_is_said(void **state)
+{
+	int near;
+
+	open_with_library();
+	near = worker_listens();
+	owner_is_told(&d, "kept " KEY "; listening " KEY "; ready");
+	assert_int_equal(owner_sends(&d, 1, KEY), 0);
+	close(near);
+	owner_reads();
+	owner_is_told(&d, "dropped");
+	worker_closes_server();
+	owner_is_told(&d, "refused 1; closed_server " KEY);
+	dialogue_close(&d);
+}
+
 static void a_death_with_last_words(void **state)
 {
 	struct accept_message taken = {.type = ACCEPT_TAKEN};
@@ -431,6 +466,8 @@ int main(void)
 	    TEST(a_lost_probe_holds_nothing_up),
 	    TEST(a_socket_that_did_not_arrive),
 	    TEST(a_death_in_any_order),
+	    TEST(a_death_seen_at_the_data_socket_first),
+	    TEST(closed_before_it_is_said),
 	    TEST(a_death_with_last_words),
 	    TEST(the_same_again),
 	    TEST(what_was_kept_goes_on),
