@@ -103,11 +103,12 @@ static void check_flavour(struct reader *reader, const struct node *node, const 
 	    protocol->option != NULL)
 		problems_value(reader->problems, protocol,
 		    "node-ipc needs a flavour: node-ipc:sticky-session, node-ipc:sticky-cluster, "
-		    "node-ipc:sticky-session:connection, node-ipc:socket.io or node-ipc:sticky-listen");
+		    "node-ipc:sticky-session:connection, node-ipc:socket.io, node-ipc:sticky-listen or "
+		    "node-ipc:limpet:connection");
 	else if (pool->protocol == PROTOCOL_NODE_IPC && flavour == NULL && protocol != NULL)
 		problems_value(reader->problems, protocol,
 		    "node-ipc needs a \"flavour\": sticky-session, sticky-cluster, "
-		    "sticky-session:connection, socket.io or sticky-listen");
+		    "sticky-session:connection, socket.io, sticky-listen or limpet:connection");
 	else if (pool->protocol != PROTOCOL_NODE_IPC && pool->protocol != PROTOCOL_AUTO && flavour != NULL)
 		problems_key(reader->problems, flavour, "goes with protocol node-ipc only; this pool has %s",
 		    protocol_name(pool->protocol));

@@ -168,6 +168,7 @@ int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags
 		if (flags & SOCK_NONBLOCK)
 			fcntl(connection, F_SETFL, O_RDWR | O_NONBLOCK);
 		swapped_forget(connection);
+		polled_accepted(connection);
 		tell_peer(connection, &message, address, length);
 		errno = before;
 		return connection;

@@ -1,7 +1,9 @@
 /* The functions of the C library that stand before the real ones: each asks whether it concerns us, and else
  * does what it always did. Only this file and interpose_calls.c have symbols that a program sees. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -117,7 +119,8 @@ EXPORTED int setsockopt(int fd, int level, int name, const void *value, socklen_
 	return result;
 }
 
-/* ---- the control socket stays open, also over the loops that close all that a program does not know ---- */
+/* ---- closing: connections leave their epoll sets, and the control socket stays open, also over the loops
+ * that close all that a program does not know ---- */
 
 EXPORTED int close(int fd)
 {
@@ -125,7 +128,18 @@ EXPORTED int close(int fd)
 		return 0;
 	swapped_forget(fd);
 	peer_forget(fd);
+	polled_close(fd);
 	return real()->close(fd);
+}
+
+/* The C library closes what is in it unseen. */
+EXPORTED int fclose(FILE *stream)
+{
+	int before = errno;
+
+	polled_close(fileno(stream));
+	errno = before;
+	return real()->fclose(stream);
 }
 
 /* musl has none of its own. */
@@ -134,6 +148,14 @@ static int real_close_range(unsigned first, unsigned last, int flags)
 	if (real()->close_range)
 		return real()->close_range(first, last, flags);
 	return (int)real()->syscall(SYS_close_range, first, last, flags);
+}
+
+/* With flags they stay open, or only another copy of the table of fds loses them. Nor are they closed where
+ * the call fails. */
+static void take_range_out(unsigned first, unsigned last, int flags)
+{
+	if (flags == 0 && real_close_range(UINT_MAX, UINT_MAX, 0) == 0)
+		polled_close_range(first, last);
 }
 
 /* All but the control socket. */
@@ -158,6 +180,7 @@ static bool holds_control(unsigned first, unsigned last)
 
 EXPORTED int close_range(unsigned first, unsigned last, int flags)
 {
+	take_range_out(first, last, flags);
 	return holds_control(first, last) ? close_around(first, last, flags)
 	                                  : real_close_range(first, last, flags);
 }
@@ -166,6 +189,7 @@ EXPORTED void closefrom(int first)
 {
 	unsigned from = first < 0 ? 0 : (unsigned)first;
 
+	polled_close_range(from, UINT_MAX);
 	if (holds_control(from, UINT_MAX))
 		close_around(from, UINT_MAX, 0);
 	else if (real()->closefrom)
@@ -174,22 +198,57 @@ EXPORTED void closefrom(int first)
 		real_close_range(from, UINT_MAX, 0);
 }
 
+EXPORTED int dup(int fd)
+{
+	int copy = real()->dup(fd);
+
+	polled_copied(fd, copy);
+	return copy;
+}
+
+static bool is_control_overwritten(int from, int to)
+{
+	if (!control_is(to) || from == to || control_fd() < 0)
+		return false;
+	errno = EBUSY;
+	return true;
+}
+
 EXPORTED int dup2(int from, int to)
 {
-	if (control_is(to) && from != to && control_fd() >= 0) {
-		errno = EBUSY;
+	int copy;
+
+	if (is_control_overwritten(from, to))
 		return -1;
-	}
 	swapped_forget(to);
-	return real()->dup2(from, to);
+	polled_replace(from, to);
+	copy = real()->dup2(from, to);
+	polled_copied(from, copy);
+	return copy;
 }
 
 EXPORTED int dup3(int from, int to, int flags)
 {
-	if (control_is(to) && from != to && control_fd() >= 0) {
-		errno = EBUSY;
+	int copy;
+
+	if (is_control_overwritten(from, to))
 		return -1;
-	}
 	swapped_forget(to);
-	return real()->dup3(from, to, flags);
+	if ((flags & ~O_CLOEXEC) == 0)
+		polled_replace(from, to);
+	copy = real()->dup3(from, to, flags);
+	polled_copied(from, copy);
+	return copy;
+}
+
+EXPORTED int epoll_ctl(int set, int operation, int fd, struct epoll_event *event)
+{
+	int result;
+
+	if (operation == EPOLL_CTL_ADD)
+		polled_add(set, fd);
+	result = real()->epoll_ctl(set, operation, fd, event);
+	if (operation == EPOLL_CTL_DEL)
+		polled_taken_out(set, fd);
+	return result;
 }

@@ -23,9 +23,12 @@ static void look_up(void)
 	LOOK_UP(getsockopt);
 	LOOK_UP(setsockopt);
 	LOOK_UP(close);
+	LOOK_UP(fclose);
 	LOOK_UP(close_range);
 	LOOK_UP(closefrom);
+	LOOK_UP(dup);
 	LOOK_UP(dup2);
+	LOOK_UP(epoll_ctl);
 	LOOK_UP(fcntl);
 	LOOK_UP(fcntl64);
 	LOOK_UP(syscall);

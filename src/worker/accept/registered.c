@@ -51,11 +51,11 @@ void registered_take_out(int fd, struct registered *registered)
 	if (fds)
 		closedir(fds);
 	for (size_t i = 0; i < registered->count; i++)
-		epoll_ctl(registered->in[i].set, EPOLL_CTL_DEL, fd, NULL);
+		real()->epoll_ctl(registered->in[i].set, EPOLL_CTL_DEL, fd, NULL);
 }
 
 void registered_put_back(int fd, struct registered *registered)
 {
 	for (size_t i = 0; i < registered->count; i++)
-		epoll_ctl(registered->in[i].set, EPOLL_CTL_ADD, fd, &registered->in[i].event);
+		real()->epoll_ctl(registered->in[i].set, EPOLL_CTL_ADD, fd, &registered->in[i].event);
 }

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -32,10 +33,13 @@ struct real {
 	int (*getsockopt)(int, int, int, void *, socklen_t *);
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
 	int (*close)(int);
-	int (*close_range)(unsigned, unsigned, int);
+	int (*fclose)(FILE *);
+	int (*close_range)(unsigned, unsigned, int); /* NULL in musl, as is closefrom() */
 	void (*closefrom)(int);
+	int (*dup)(int);
 	int (*dup2)(int, int);
 	int (*dup3)(int, int, int);
+	int (*epoll_ctl)(int, int, int, struct epoll_event *);
 	long (*syscall)(long, ...);
 	int (*fcntl)(int, int, ...);
 	int (*fcntl64)(int, int, ...); /* NULL where there is but one */
@@ -118,7 +122,7 @@ int shadow_of(int own);
 /* One whose options nobody has changed. */
 int shadow_new(int family);
 
-/* ---- registered.c: the epoll sets that hold a socket ---- */
+/* ---- registered.c: the epoll sets that hold a socket, before it is swapped ---- */
 
 #define REGISTERED_MAX 8
 
@@ -149,6 +153,22 @@ void listening_option(int fd, int level, int name, const void *value, socklen_t 
 
 /* accept4() of a swapped socket. */
 int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+/* ---- polled.c: the epoll sets that hold connections, which must leave them when they are closed ---- */
+
+/* fd is a connection now; so is a copy of one. */
+void polled_accepted(int fd);
+void polled_copied(int from, int to);
+
+/* To be called before EPOLL_CTL_ADD, and after EPOLL_CTL_DEL. */
+void polled_add(int set, int fd);
+void polled_taken_out(int set, int fd);
+
+/* To be called before a close that will succeed: takes connections out of the sets to which this process has added them.
+ * polled_replace() is for dup2(from, to). errno stays; may be called from signal handlers and children of vfork(). */
+void polled_close(int fd);
+void polled_close_range(unsigned first, unsigned last);
+void polled_replace(int from, int to);
 
 /* ---- peers.c: clients behind a proxy ---- */
 

@@ -32,7 +32,7 @@ static const struct bad_text bad[] = {
     {"{\"pools\":{\"p\":{\"command\":[\"a\"],\n\"protocol\": "
      "\"node-ipc\"}},\"listeners\":{\"w\":{\"address\":\"80\"}}}",
         "2:13: pools.p.protocol: node-ipc needs a \"flavour\": sticky-session, sticky-cluster, "
-        "sticky-session:connection, socket.io or sticky-listen"},
+        "sticky-session:connection, socket.io, sticky-listen or limpet:connection"},
     {POOL("\"flavour\": \"socket.io\""),
         "2:1: pools.p.flavour: goes with protocol node-ipc only; this pool has node-cluster"},
     {POOL("\"flavour\": \"socketio\", \"protocol\": \"limpet\""),

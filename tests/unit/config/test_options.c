@@ -110,7 +110,7 @@ static const struct bad_options bad[] = {
         .listeners = LIST("80"),
         .messages = "limpet: -p: node-ipc needs a flavour: node-ipc:sticky-session, "
                     "node-ipc:sticky-cluster, node-ipc:sticky-session:connection, "
-                    "node-ipc:socket.io or node-ipc:sticky-listen\n"},
+                    "node-ipc:socket.io, node-ipc:sticky-listen or node-ipc:limpet:connection\n"},
     {.protocol = "node-cluster:messages",
         .messages = "limpet: -p: \"messages\" is none of accept, message; did you mean \"message\"?\n"},
     {.protocol = "node-ipc:socketio",
