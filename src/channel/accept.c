@@ -206,11 +206,23 @@ static void on_option(
 		    &message->address, length);
 }
 
+/* The program may have put another listening socket in the place of the one that it waited at. */
+static bool forget_sent(struct acceptor *acceptor, struct accept_server *server, uint32_t number)
+{
+	if (accept_forget_sent(server, number))
+		return true;
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (accept_forget_sent(server, number))
+		return true;
+	return false;
+}
+
 static void on_answered(
     struct channel *channel, struct accept_server *server, const struct accept_message *message)
 {
 	/* Numbers of a router that crashed are in no list, and skipped. */
-	if (!accept_forget_sent(server, message->number) ||
+	if (!pending_find(&channel->pending, message->number, NULL) ||
+	    !forget_sent(channel->acceptor, server, message->number) ||
 	    !channel_answered(channel, message->number, message->type == ACCEPT_TAKEN))
 		skip(channel);
 }

@@ -83,6 +83,9 @@ struct accept_server *accept_find(const struct acceptor *acceptor, uint64_t id);
 struct accept_server *accept_find_listening(const struct acceptor *acceptor, const char *key);
 bool accept_has_key(const struct acceptor *acceptor, const char *key);
 
+/* As channel_settle(). */
+size_t accept_settle(struct channel *channel);
+
 /* Are hand-offs in a data socket that is not over? */
 bool accept_has_sent(const struct acceptor *acceptor);
 

@@ -3,6 +3,7 @@
 #include "channel/accept_private.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -53,9 +54,39 @@ bool accept_has_sent(const struct acceptor *acceptor)
 	struct accept_server *server;
 
 	TAILQ_FOREACH(server, &acceptor->servers, entry)
-	if (server->sent_count)
+	if (server->sent_count && !server->ended)
 		return true;
 	return false;
+}
+
+/* What the worker has not taken is counted as the sender's. */
+static bool is_empty(const struct accept_server *server)
+{
+	uint32_t values[SK_MEMINFO_VARS] = {0};
+	socklen_t length = sizeof(values);
+
+	return getsockopt(server->fd, SOL_SOCKET, SO_MEMINFO, values, &length) == 0 &&
+	       values[SK_MEMINFO_WMEM_ALLOC] == 0;
+}
+
+size_t accept_settle(struct channel *channel)
+{
+	struct accept_server *server;
+	size_t count = 0;
+
+	TAILQ_FOREACH(server, &channel->acceptor->servers, entry)
+	{
+		if (!server->sent_count || server->ended || !is_empty(server))
+			continue;
+		/* What a callback sends anew comes behind them. */
+		for (uint32_t left = server->sent_count; left && server->sent_count; left--) {
+			uint32_t number = server->sent[0];
+
+			accept_forget_sent(server, number);
+			count += channel_answered(channel, number, true);
+		}
+	}
+	return count;
 }
 
 int accept_watch(const struct acceptor *acceptor, int operation, int fd, uint32_t events, uint64_t id)

@@ -335,6 +335,11 @@ bool channel_has_heirs(const struct channel *channel)
 	return !acceptor || accept_has_sent(acceptor) || !(acceptor->only || acceptor->control_ended);
 }
 
+size_t channel_settle(struct channel *channel)
+{
+	return channel->acceptor && !channel->over ? accept_settle(channel) : 0;
+}
+
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id)
 {
 	return pending_next(&channel->pending, cursor, id);

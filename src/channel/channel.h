@@ -174,6 +174,11 @@ size_t channel_unacknowledged(const struct channel *channel);
  * answered? No longer when the end of what it was sent over has been read. */
 bool channel_has_heirs(const struct channel *channel);
 
+/* accept, node-cluster: hand-offs that somebody has taken from a data socket, which is empty now, and has not answered for so long
+ * that he will not: he has ended in between, and other processes of the worker live on. acknowledged() is told of them. How many
+ * they were. */
+size_t channel_settle(struct channel *channel);
+
 /* Lists their ids in the order sent: *cursor starts at 0. False at the end. */
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id);
 

@@ -95,6 +95,18 @@ static void arm_stuck_timer(struct worker *worker, double delay)
 	ev_timer_start(worker->router->loop, &worker->stuck_timer);
 }
 
+/* One of a worker's processes has taken connections and ended before it could say so: the others are not stuck. */
+static bool settle(struct worker *worker)
+{
+	size_t count = worker->channel ? channel_settle(worker->channel) : 0;
+
+	if (count)
+		log_warning("%s has taken %zu connections and never said so: one of its processes has ended in between, and the "
+			    "clients are lost",
+		    worker->name, count);
+	return count > 0;
+}
+
 static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct worker *worker = timer->data;
@@ -105,6 +117,11 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	if (idle < limit) {
 		arm_stuck_timer(worker, limit - idle);
+		return;
+	}
+	if (settle(worker)) {
+		arm_stuck_timer(worker, limit);
+		slot_flush(worker->slot);
 		return;
 	}
 	worker->stuck = true;

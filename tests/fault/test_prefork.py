@@ -96,3 +96,60 @@ def test_without_an_agent_the_others_take_nothing(parent):
     play, one = parent(accept="seccomp")
     assert one.child not in one.served_by()
     play.account(perhaps=[one.busy.number])
+
+
+def test_one_ends_between_taking_and_saying_so(scene):
+    """Its client is lost, but the others are not stuck because of it."""
+    play = scene(command=[*PREFORK, "drops"], protocol="accept", accept="preload", workers=1, stuck_timeout="300ms")
+    lost = play.ask()
+    with lost.connection:
+        assert lost.connection.read_all() == b""
+    play.front.wait_for("worker 0 has taken 1 connections and never said so")
+    play.get()
+    assert play.counter("workers_stuck") == 0
+    play.account(perhaps=[lost.number])
+
+
+REPLACES = r"""
+import os, socket, threading
+journal = os.open(os.path.join(os.environ["FAULT_DIR"], "accepted"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+first, second = socket.socket(), socket.socket()
+for one in (first, second):
+    one.bind(("127.0.0.1", 0))
+    one.listen(10)
+def accept():
+    while True:
+        try:
+            connection, address = first.accept()
+        except OSError as error:
+            os.write(journal, b"error %d\n" % error.errno)
+            continue
+        os.write(journal, b"%d\n" % address[1])
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        connection.close()
+thread = threading.Thread(target=accept)
+thread.start()
+stat = f"/proc/self/task/{thread.native_id}/stat"
+while open(stat).read().rsplit(")", 1)[1].split()[0] != "S":
+    pass
+os.dup2(second.fileno(), first.fileno())
+second.close()
+os.write(journal, b"replaced\n")
+"""
+
+
+def test_the_socket_is_replaced_while_a_thread_waits_there(scene):
+    """What it gets from the one that it waited at is another worker's when that one has ended: never both have it."""
+    play = scene(command=["/usr/bin/python3", "-S", "-E", "-c", REPLACES], protocol="accept", accept="preload", workers=2)
+    accepted = play.directory / "accepted"
+    wait_until(lambda: accepted.exists() and accepted.read_text().count("replaced") == 2, "both have replaced it")
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for number in range(1, 30):
+            asked = play.ask(f"127.0.8.{number}")
+            connection = stack.enter_context(asked.connection)
+            assert connection.response().status == 200
+            ports.append(connection.socket.getsockname()[1])
+    lines = accepted.read_text().split("\n")
+    assert [lines.count(str(port)) for port in ports] == [1] * len(ports), lines
+    assert sum(line.startswith("error") for line in lines) == 2

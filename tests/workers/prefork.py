@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""An ordinary prefork server, that answers as scripted.py does, and keeps the same journal: prefork.py CHILDREN. The parent accepts
-nothing; its children outlive it, and SIGTERM."""
+"""An ordinary prefork server, that answers as scripted.py does, and keeps the same journal: prefork.py CHILDREN [drops]. The parent
+accepts nothing; its children outlive it, and SIGTERM. drops: the first connection is taken and lost, as by one who is killed in
+accept()."""
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 def serve():
     who = {"slot": os.environ["LIMPET_SLOT"], "generation": int(os.environ["LIMPET_GENERATION"]), "pid": os.getpid()}
+    if sys.argv[2:] == ["drops"]:
+        os.read(listening.fileno(), 65536)
     while True:
         connection, _ = listening.accept()
         with connection:

@@ -39,7 +39,7 @@ static ssize_t receive(int fd, struct accept_message *message, int flags, int *r
 	    .msg_control = control.space,
 	    .msg_controllen = sizeof(control.space)};
 	struct cmsghdr *first;
-	ssize_t length = recvmsg(fd, &header, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
+	ssize_t length = recvmsg(fd, &header, flags);
 
 	*received = -1;
 	if (length < 0)
@@ -91,6 +91,44 @@ static bool is_thrown_away(int fd)
 	return result;
 }
 
+/* As accept() waits. *waited_for is the socket where, if it has waited: the number may be another's afterwards. */
+static ssize_t receive_waiting(
+    int fd, struct accept_message *message, int flags, int *received, struct swapped *waited_for)
+{
+	int cloexec = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, status;
+	ssize_t length = receive(fd, message, cloexec | MSG_DONTWAIT, received);
+
+	waited_for->identity = 0;
+	if (length >= 0 || errno != EAGAIN)
+		return length;
+	status = real()->fcntl(fd, F_GETFL);
+	if (status < 0 || status & O_NONBLOCK) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (!swapped_is(fd, waited_for))
+		waited_for->identity = 0;
+	return receive(fd, message, cloexec, received);
+}
+
+/* Another thread has closed the socket, or put another in its place, while this one waited there. An acknowledgement would go
+ * astray, or come behind the end of the socket, upon which the front gives the connection to another worker. So it is refused. */
+static bool is_gone(int fd, const struct swapped *waited_for, uint32_t number)
+{
+	struct swapped now;
+	bool swapped;
+
+	if (!waited_for->identity)
+		return false;
+	swapped = swapped_is(fd, &now);
+	if (swapped && now.identity == waited_for->identity)
+		return false;
+	/* The front takes it from any. */
+	if (swapped)
+		acknowledge(fd, ACCEPT_REFUSED, number);
+	return true;
+}
+
 int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	if (throws_away >= 0 && is_thrown_away(fd)) {
@@ -100,7 +138,8 @@ int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags
 	for (;;) {
 		struct accept_message message;
 		int connection, before = errno;
-		ssize_t received = receive(fd, &message, flags, &connection);
+		struct swapped waited_for;
+		ssize_t received = receive_waiting(fd, &message, flags, &connection, &waited_for);
 
 		if (received < 0)
 			return -1;
@@ -112,6 +151,12 @@ int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags
 			if (connection >= 0)
 				real()->close(connection);
 			continue;
+		}
+		if (is_gone(fd, &waited_for, message.number)) {
+			if (connection >= 0)
+				real()->close(connection);
+			errno = ECONNABORTED;
+			return -1;
 		}
 		/* The kernel had no free fd for it and has dropped its copy. The front has another. */
 		if (connection < 0) {

@@ -66,6 +66,7 @@ struct swapped {
 	socklen_t length;
 	bool ipv6_only;
 	bool given; /* by the front, to Node.js */
+	uint64_t identity; /* tells it from every other */
 };
 
 /* Is fd a swapped socket? info may be NULL. Leaves errno as it is. */

@@ -50,6 +50,7 @@ bool swapped_is(int fd, struct swapped *info)
 		info->length = found.name.length;
 		info->ipv6_only = found.name.flags & FLAG_IPV6_ONLY;
 		info->given = found.name.flags & FLAG_GIVEN;
+		memcpy(&info->identity, found.name.random, sizeof(info->identity));
 	}
 	return true;
 }
