@@ -207,7 +207,7 @@ const struct key keys[] = {
         .help = "How long on_down hold waits before it takes the next choice"},
     {KEYS_POOL, "window", KEY_INTEGER, POOL(window), "64", 1, 1024,
         .help = "How many hand-offs to one worker may be unacknowledged"},
-    {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "1024", 0, 1000000,
+    {KEYS_POOL, "queue", KEY_INTEGER, POOL(queue), "10000", 0, 1000000,
         .help = "How many connections may wait behind a worker whose window is full; past it 503"},
     {KEYS_POOL, "queue_timeout", KEY_DURATION, POOL(queue_timeout), "30s", 1, DAY,
         .help = "How long a connection may wait there; then 503"},

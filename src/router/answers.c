@@ -6,7 +6,7 @@
 #include "base/clock.h"
 
 /* So many wake-ups in so short a time are worth a delay. */
-#define BUSY_WAKEUPS 60
+#define BUSY_WAKEUPS 40
 #define BUSY_SECONDS 0.02
 
 #define DELAY_SECONDS 0.0005 /* libev rounds up to a millisecond */
@@ -15,8 +15,9 @@
 #define WAIT_SHARE 4
 #define WAITED_MAX 8
 
-/* For so long they are not delayed after that, or after connections had to wait for them. */
-#define HURRY_SECONDS 1.0
+/* For so long they are not delayed after that, and after connections had to wait for them. */
+#define SHARE_SECONDS 1.0
+#define AWAITED_SECONDS 0.01
 
 static void stop_delay(struct answers *answers)
 {
@@ -34,6 +35,13 @@ static void start_delay(struct answers *answers)
 	answers->with_others = answers->waited = 0;
 	poller_pause(&answers->poller);
 	ev_timer_again(answers->poller.loop, &answers->timer);
+}
+
+/* They are read at once, for a while. */
+static void hurry(struct answers *answers, double seconds)
+{
+	answers->hurry_until = clock_now() + seconds;
+	stop_delay(answers);
 }
 
 static void on_wakeup(struct poller *poller, int count)
@@ -55,22 +63,25 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct answers *answers = timer->data;
 	int count = poller_run(&answers->poller);
 
-	if (!answers->delayed)
-		return; /* hurried by one of them */
+	if (*answers->awaiting > 0) {
+		hurry(answers, AWAITED_SECONDS);
+		return;
+	}
 	if (count == 0) {
 		stop_delay(answers);
 		return;
 	}
 	answers->waited += (unsigned)count;
 	if (answers->waited > WAITED_MAX && answers->waited > answers->with_others / WAIT_SHARE)
-		answers_hurry(answers);
+		hurry(answers, SHARE_SECONDS);
 }
 
-int answers_init(struct answers *answers, struct ev_loop *loop)
+int answers_init(struct answers *answers, struct ev_loop *loop, const unsigned *awaiting)
 {
 	int result;
 
 	memset(answers, 0, sizeof(*answers));
+	answers->awaiting = awaiting;
 	result = poller_init(&answers->poller, loop);
 	answers->poller.on_wakeup = on_wakeup;
 	ev_timer_init(&answers->timer, on_timer, 0., DELAY_SECONDS);
@@ -89,12 +100,9 @@ void answers_glance(struct answers *answers)
 	if (!answers->delayed)
 		return;
 	answers->with_others += (unsigned)poller_run(&answers->poller);
-	if (answers->delayed)
+	/* What they had waited for was not among these. */
+	if (*answers->awaiting > 0)
+		hurry(answers, AWAITED_SECONDS);
+	else
 		ev_timer_again(answers->poller.loop, &answers->timer);
-}
-
-void answers_hurry(struct answers *answers)
-{
-	answers->hurry_until = clock_now() + HURRY_SECONDS;
-	stop_delay(answers);
 }

@@ -20,16 +20,14 @@ struct answers {
 	double hurry_until;
 	unsigned with_others; /* read along with new connections, since the delay began */
 	unsigned waited;      /* read because the time was over */
+	const unsigned *awaiting; /* how many connections wait for acknowledgements: while there are some, these are read at once */
 };
 
-/* 0 or a negative errno. The loop is borrowed. */
-int answers_init(struct answers *answers, struct ev_loop *loop);
+/* 0 or a negative errno. The loop is borrowed, and so is what awaiting points to. */
+int answers_init(struct answers *answers, struct ev_loop *loop, const unsigned *awaiting);
 void answers_deinit(struct answers *answers);
 
 /* The router is awake anyway: reads what is there, if it would have to wait. */
 void answers_glance(struct answers *answers);
-
-/* Connections wait for acknowledgements: they are read at once, for a while. */
-void answers_hurry(struct answers *answers);
 
 #endif

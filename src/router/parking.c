@@ -10,7 +10,7 @@
 #include "router/listener.h"
 
 /* Waits that are shorter cost nothing. What has waited for less is lost if the router is killed. */
-#define PARK_SECONDS 0.05
+#define PARK_SECONDS 0.25
 
 /* Bounds what the supervisor keeps. */
 #define PARKED_MAX 16384

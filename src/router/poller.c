@@ -24,8 +24,11 @@ int poller_run(struct poller *poller)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct poller *poller = io->data;
-	int count = poller_run(poller);
+	int count;
 
+	if (poller->before_wakeup)
+		poller->before_wakeup(poller);
+	count = poller_run(poller);
 	if (poller->on_wakeup)
 		poller->on_wakeup(poller, count);
 }

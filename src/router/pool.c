@@ -68,7 +68,6 @@ static void wait_at(struct slot *slot, struct connection *connection, bool down)
 	connection_waits(connection, slot);
 	if (!down) {
 		queue_enter(connection);
-		answers_hurry(&router->answers);
 		worker_awaited(slot->worker);
 	}
 	if (down) {

@@ -46,6 +46,7 @@ void queue_enter(struct connection *connection)
 	if (connection->queue_deadline == 0)
 		connection->queue_deadline = clock_now() + (double)pool->config->queue_timeout / 1000;
 	connection->queued = true;
+	pool->router->queued++;
 	/* In order of time: one that has waited before is soon found to be older than most, which are behind it. */
 	before = TAILQ_FIRST(&pool->queued);
 	if (!before || before->queue_deadline > connection->queue_deadline) {
@@ -64,5 +65,6 @@ void queue_leave(struct connection *connection)
 	if (!connection->queued)
 		return;
 	connection->queued = false;
+	connection->router->queued--;
 	TAILQ_REMOVE(&connection->pool->queued, connection, queue_entry);
 }

@@ -260,11 +260,20 @@ static void on_link(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- life ---- */
 
-static void on_clients(struct poller *poller, int count)
+/* What was acknowledged meanwhile makes room for those that come now. */
+static void before_clients(struct poller *poller)
 {
 	struct router *router = (struct router *)((char *)poller - offsetof(struct router, poller));
 
 	answers_glance(&router->answers);
+}
+
+static void on_clients(struct poller *poller, int count)
+{
+	struct router *router = (struct router *)((char *)poller - offsetof(struct router, poller));
+
+	if (router->queued > 0)
+		answers_glance(&router->answers);
 }
 
 static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
@@ -326,9 +335,10 @@ static int router_init(struct router *router, const struct router_start *start)
 		return -ENOMEM;
 	result = poller_init(&router->poller, router->loop);
 	if (result == 0)
-		result = answers_init(&router->answers, router->loop);
+		result = answers_init(&router->answers, router->loop, &router->queued);
 	if (result < 0)
 		return result;
+	router->poller.before_wakeup = before_clients;
 	router->poller.on_wakeup = on_clients;
 	ev_io_init(&router->link_io, on_link, link_fd(router->link), EV_READ);
 	router->link_io.data = router;

@@ -112,6 +112,7 @@ struct router {
 	bool paused;                   /* out of files or memory: nothing is accepted until accept_timer ends */
 	bool short_of_files;           /* that was said, and its end was not yet */
 	ev_timer accept_timer;
+	unsigned queued;               /* behind busy workers */
 	unsigned connections;          /* not yet handed off, lingering ones not counted */
 	uint32_t first_generation;     /* of connections' ids, see connection.c */
 	unsigned handed_off;           /* not yet acknowledged */

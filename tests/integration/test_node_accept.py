@@ -35,9 +35,10 @@ def test_messages_that_were_asked_for_are_not_reported(limpet, app):
 
 def test_what_is_preloaded_already_stays(limpet, app):
     library = "libm.so.6"
-    front = limpet(app("http-ws.js"), listen="127.0.0.1:0", workers=1, env={"LD_PRELOAD": library})
+    front = limpet(config={"listeners": {"web": {"address": "127.0.0.1:0"}},
+                           "pools": {"app": {"command": app("http-ws.js"), "workers": 1, "environment": {"LD_PRELOAD": library}}}})
     front.wait_ready(1)
-    assert ways(front) == ["accept"]
+    assert ways(front, "app") == ["accept"]
     environment = open(f"/proc/{front.ready()[0].pid}/environ", "rb").read().decode()
     assert f"LD_PRELOAD={library}:" in environment
 

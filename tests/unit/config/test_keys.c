@@ -74,7 +74,7 @@ static void test_defaults(void **state)
 	assert_int_equal(pool.on_down, ON_DOWN_HOLD);
 	assert_int_equal(pool.hold, 2000);
 	assert_int_equal(pool.window, 64);
-	assert_int_equal(pool.queue, 1024);
+	assert_int_equal(pool.queue, 10000);
 	assert_int_equal(pool.queue_timeout, 30000);
 	assert_int_equal(pool.protocol, PROTOCOL_AUTO);
 	assert_true(pool.socket_mode.is_set);

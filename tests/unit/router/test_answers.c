@@ -8,7 +8,7 @@ static struct answers answers;
 static struct ev_loop *loop;
 static struct poller_watch watch;
 static int ends[2];
-static unsigned read_count;
+static unsigned read_count, awaiting;
 
 static void read_one(struct poller_watch *self, uint32_t events)
 {
@@ -21,11 +21,11 @@ static void read_one(struct poller_watch *self, uint32_t events)
 static int set_up(void **state)
 {
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-	if (!loop || answers_init(&answers, loop) < 0)
+	if (!loop || answers_init(&answers, loop, &awaiting) < 0)
 		return -1;
 	make_pair(SOCK_STREAM, ends);
 	watch = (struct poller_watch){.callback = read_one, .fd = ends[0]};
-	read_count = 0;
+	read_count = awaiting = 0;
 	return poller_set(&answers.poller, &watch, EPOLLIN);
 }
 
@@ -117,12 +117,27 @@ static void clients_that_wait_for_it_end_the_delay(void **state)
 	assert_false(answers.delayed && clock_now() < answers.hurry_until);
 }
 
+/* Connections wait for what was not there when it was looked for. */
 static void hurries(void **state)
 {
 	make_busy();
-	answers_hurry(&answers);
-	answer_and_run();
+	awaiting = 1;
+	answer();
+	answers_glance(&answers);
 	assert_int_equal(read_count, 1);
+	assert_false(answers.delayed);
+	answer_and_run();
+	assert_int_equal(read_count, 2);
+}
+
+/* The same, if nothing else wakes the router. */
+static void hurries_in_time(void **state)
+{
+	make_busy();
+	awaiting = 1;
+	answer();
+	while (read_count == 0)
+		ev_run(loop, EVRUN_ONCE);
 	assert_false(answers.delayed);
 }
 
@@ -135,6 +150,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_delay_ends, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(clients_that_wait_for_it_end_the_delay, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(hurries, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(hurries_in_time, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
