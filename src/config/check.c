@@ -83,8 +83,11 @@ static void check_listener(
 static void check_control(struct reader *reader, const struct node *root)
 {
 	const struct config *config = reader->config;
-	const struct node *group = node_member(root, "control_group");
+	const struct node *group = node_member(root, "control_group"), *control = node_member(root, "control");
 
+	if (config->control != NULL && control != NULL && config->control[0] != '/' && config->control[0] != '@' &&
+	    strncmp(config->control, "unix:", 5) != 0)
+		problems_value(reader->problems, control, "must be an absolute path, or \"@\" and a name");
 	if (config->control_group == NULL || group == NULL)
 		return;
 	check_group_exists(reader, group, config->control_group);

@@ -23,6 +23,7 @@ static const struct bad_text bad[] = {
         "2:56: listeners.a.mode: is only for an address unix:/PATH"},
     {TOP("\"listeners\": {\"a\": {\"address\": \"unix:@x\", \"mode\": \"0660\"}}"),
         "2:51: listeners.a.mode: is only for an address unix:/PATH"},
+    {TOP("\"control\": \"rel.sock\""), "2:12: control: must be an absolute path, or \"@\" and a name"},
     {TOP("\"control_group\": \"root\""),
         "2:18: control_group: needs a \"control_mode\" that lets the group in: \"0660\""},
     {TOP("\"control_mode\": \"0660\", \"control_group\": \"no-such-group-here\""),
