@@ -195,11 +195,11 @@ def test_a_socket_that_nobody_answers_is_replaced(limpet, tmp_path):
 
 @pytest.mark.parametrize("path", ["control.sock", "./control.sock", "8080"])
 def test_a_path_that_is_not_absolute_is_refused_by_both_in_the_same_words(tmp_path, path):
-    for command in ([paths.limpet(), "--control", path, "-l", "127.0.0.1:0", "--", "/bin/sleep", "1000"],
-                    [paths.limpetctl(), "-S", path, "status"]):
+    for command, name, status in (([paths.limpet(), "-l", "127.0.0.1:0", "--control", path, "--", "/bin/sleep", "1000"], "--control", 1),
+                                  ([paths.limpetctl(), "-S", path, "status"], path, 2)):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
-        assert done.returncode == 2
-        assert f'{path}: must be an absolute path, or "@" and a name' in done.stderr
+        assert done.returncode == status
+        assert f'{name}: must be an absolute path, or "@" and a name' in done.stderr
 
 
 def test_a_word_that_is_no_command_is_named():
