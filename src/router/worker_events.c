@@ -249,7 +249,9 @@ void worker_lose(struct worker *worker, int error, const char *reason)
 	if (worker->lost)
 		return;
 	worker->lost = true;
-	stats_add(worker->router->stats, COUNTER_worker_channels_failed, 1);
+	/* That of a worker that finishes ends as it should. */
+	if (error || !worker->drained)
+		stats_add(worker->router->stats, COUNTER_worker_channels_failed, 1);
 	worker_update_watch(worker);
 	link_message_init(&message, LINK_CHANNEL_LOST);
 	message.worker = worker->id;

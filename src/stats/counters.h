@@ -41,7 +41,7 @@
 	COUNTER(out_of_memory, "closed: no memory", "add memory, or lower max_waiting")                        \
 	COUNTER(shut_down, "closed: limpet is stopping", "")                                                   \
 	COUNTER(worker_messages_skipped, "messages from workers that were the application's own or not understood", "") \
-	COUNTER(worker_channels_failed, "worker channels that ended, with their worker or before it", "")      \
+	COUNTER(worker_channels_failed, "worker channels that ended though their worker was not to finish", "")      \
 	COUNTER(workers_started, "worker processes started", "")                                               \
 	COUNTER(workers_exited, "worker processes that ended", "")                                             \
 	COUNTER(workers_stuck, "times that a worker acknowledged nothing for stuck_timeout", "look what blocks its event loop") \
