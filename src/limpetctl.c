@@ -119,6 +119,22 @@ static void print_slots(json_t *pools)
 			    json_is_true(json_object_get(slot, "external")) ? " external" : "");
 }
 
+/* How far a rolling restart is. */
+static void print_rolls(json_t *pools)
+{
+	const char *name;
+	json_t *pool;
+
+	json_object_foreach(pools, name, pool)
+	{
+		if (integer_of(pool, "outdated"))
+			printf("pool %s: %lld of %zu workers are still to be replaced\n", name, integer_of(pool, "outdated"),
+			    json_array_size(json_object_get(pool, "slots")));
+		if (integer_of(pool, "retired"))
+			printf("pool %s: %lld retired workers finish their connections\n", name, integer_of(pool, "retired"));
+	}
+}
+
 /* "room 12", and not "12.000000". */
 static void print_values(json_t *pools)
 {
@@ -198,6 +214,7 @@ static void print_status(json_t *status, bool verbose)
 		print_sandbox(json_object_get(status, "sandbox"));
 	printf("\n");
 	print_slots(json_object_get(status, "pools"));
+	print_rolls(json_object_get(status, "pools"));
 	print_bypasses(json_object_get(status, "pools"));
 	print_values(json_object_get(status, "pools"));
 	printf("\n");

@@ -94,6 +94,12 @@ def test_a_new_generation_that_does_not_become_ready_changes_nothing(scene, how)
     play.account(load)
 
 
+def test_status_says_how_far_it_is(scene):
+    play = scene(workers=3, start_timeout="60s")
+    begin_a_roll_that_hangs(play)
+    assert "pool app: 3 of 3 workers are still to be replaced" in play.front.ctl("status")
+
+
 def begin_a_roll_that_hangs(play):
     """The first slot's new worker starts, and is never ready. Returns its pid."""
     before = set(play.front.pids("python3"))
@@ -167,6 +173,7 @@ def test_retired_workers_are_bounded(scene):
         restart(play)
         wait_generation(play, number + 2)
     wait_until(lambda: play.pool()["retired"] == 3, "three retired")
+    assert "pool app: 3 retired workers finish their connections" in play.front.ctl("status")
     for connection in pinned[:3]:
         assert connection.ended()
         connection.close()
