@@ -27,7 +27,8 @@ enum connection_state {
 
 struct connection {
 	TAILQ_ENTRY(connection) entry; /* in the one list that its state says */
-	TAILQ_ENTRY(connection) unparked; /* WAITING and not parked */
+	TAILQ_ENTRY(connection) unparked; /* if is_unparked */
+	bool is_unparked;          /* WAITING, and to be parked */
 	TAILQ_ENTRY(connection) queue_entry; /* if queued */
 	bool queued;               /* WAITING, behind a busy worker */
 	double queue_deadline;     /* 0: has not waited behind one */

@@ -64,7 +64,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 			arm(router, PARK_SECONDS);
 			return;
 		}
-		TAILQ_REMOVE(&router->unparked, first, unparked);
+		parking_waits_no_more(first);
 	}
 }
 
@@ -83,6 +83,7 @@ void parking_waits(struct connection *connection)
 	if (connection->parked)
 		return;
 	connection->waiting_since = clock_now();
+	connection->is_unparked = true;
 	TAILQ_INSERT_TAIL(&router->unparked, connection, unparked);
 	if (!ev_is_active(&router->parking_timer))
 		arm(router, PARK_SECONDS);
@@ -90,8 +91,10 @@ void parking_waits(struct connection *connection)
 
 void parking_waits_no_more(struct connection *connection)
 {
-	if (!connection->parked)
-		TAILQ_REMOVE(&connection->router->unparked, connection, unparked);
+	if (!connection->is_unparked)
+		return;
+	connection->is_unparked = false;
+	TAILQ_REMOVE(&connection->router->unparked, connection, unparked);
 }
 
 static void init_unpark(struct connection *connection, struct link_message *message)

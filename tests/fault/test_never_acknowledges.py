@@ -79,7 +79,7 @@ def test_dies_in_the_end(scene):
 
 def test_a_queue_has_an_end_in_time(scene):
     """Also behind a worker that is not stuck."""
-    play = scene(workers=1, window=1, queue_timeout="300ms", stuck_timeout="1m")
+    play = scene(workers=1, window=1, queue_timeout="600ms", stuck_timeout="1m")
     before = play.files()
     home = play.worker("0")
     home.acknowledge(how="never")
@@ -87,6 +87,7 @@ def test_a_queue_has_an_end_in_time(scene):
     play.wait_slot("0", unacknowledged=1)
     late = [play.ask() for _ in range(5)]
     assert [one.status() for one in late] == [503] * 5
+    assert play.counter("routers_started") == 1
     assert play.counter("queue_timeout") == 5
     waits = play.ask()
     play.wait_slot("0", waiting=1)
