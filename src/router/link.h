@@ -32,7 +32,7 @@ enum link_type {
 	LINK_LISTEN,        /* worker, request, socket_type, address, any_address, ipv6_only, bind_only, backlog, key, data; fd: a
 			       TCP socket that is to be used, or none */
 	LINK_LISTENING,     /* worker, listener, key */
-	LINK_OPTION,        /* worker, key, socket_type: level, index: name, hash: the bytes of the value, proxy_length: how many */
+	LINK_OPTION,        /* worker, key, option_level, option_name, option_length bytes of option_value */
 	LINK_UNLISTEN,      /* worker, key */
 	LINK_KEEP,          /* worker, request: its number, key, fd: a data socket that must outlive the router */
 	LINK_DROP,          /* worker, request: it is over */
@@ -51,7 +51,7 @@ enum link_type {
 
 /* To be raised when struct link_message or its meaning changes: after an upgrade the old router is told to hand over by a
  * supervisor of the new binary, which it can only if both mean the same. */
-#define LINK_VERSION 7
+#define LINK_VERSION 8
 
 /* Who may still take what a worker was sent, when it has ended. */
 enum link_gone {
@@ -84,6 +84,10 @@ struct link_message {
 	double deadline;
 	uint32_t key_type;
 	uint32_t routed; /* 0 or 1 */
+	int32_t option_level;
+	int32_t option_name;
+	uint32_t option_length;
+	unsigned char option_value[CHANNEL_OPTION_MAX];
 	bool any_address;
 	bool ipv6_only;
 	bool bind_only;

@@ -103,10 +103,10 @@ static void on_option(void *owner, const char *key, int level, int name, const v
 
 	link_message_init(&message, LINK_OPTION);
 	message.worker = worker->id;
-	message.socket_type = level;
-	message.index = (uint32_t)name;
-	message.proxy_length = length;
-	memcpy(&message.hash, value, length);
+	message.option_level = level;
+	message.option_name = name;
+	message.option_length = (uint32_t)length;
+	memcpy(message.option_value, value, length);
 	memcpy(message.key, key, strlen(key));
 	tell_supervisor(worker, &message);
 }

@@ -96,9 +96,9 @@ static void set_option(struct supervisor *supervisor, struct process *process, c
 	struct listening *listening = server ? listeners_find(supervisor, server->listening) : NULL;
 
 	/* What limpet listens on by its own configuration is not the program's to change. */
-	if (listening && listening->index == LINK_INDEX_WORKERS && message->proxy_length <= sizeof(message->hash))
-		listening_set_option(listening, message->socket_type, (int)message->index, &message->hash,
-		    (socklen_t)message->proxy_length);
+	if (listening && listening->index == LINK_INDEX_WORKERS && message->option_length <= sizeof(message->option_value))
+		listening_set_option(listening, message->option_level, message->option_name, message->option_value,
+		    message->option_length);
 }
 
 void worker_message(struct supervisor *supervisor, const struct link_message *message, int fd)
