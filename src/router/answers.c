@@ -44,7 +44,7 @@ static void hurry(struct answers *answers, double seconds)
 	stop_delay(answers);
 }
 
-static void on_wakeup(struct poller *poller, int count)
+static void on_wakeup(struct poller *poller)
 {
 	struct answers *answers = (struct answers *)((char *)poller - offsetof(struct answers, poller));
 	double now = clock_now();

@@ -16,7 +16,7 @@ int poller_run(struct poller *poller)
 		if (watch)
 			watch->callback(watch, event->events);
 	}
-	count = poller->batch_count;
+	count = poller->batch_count > 0 ? poller->batch_count : 0;
 	poller->batch_count = 0;
 	return count;
 }
@@ -24,13 +24,12 @@ int poller_run(struct poller *poller)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct poller *poller = io->data;
-	int count;
 
 	if (poller->before_wakeup)
 		poller->before_wakeup(poller);
-	count = poller_run(poller);
+	poller_run(poller);
 	if (poller->on_wakeup)
-		poller->on_wakeup(poller, count);
+		poller->on_wakeup(poller);
 }
 
 void poller_pause(struct poller *poller)

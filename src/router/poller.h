@@ -27,9 +27,9 @@ struct poller {
 	struct epoll_event batch[POLLER_BATCH]; /* what is being dispatched */
 	int batch_count;
 	int batch_at;
-	/* May be set: called before, and after each batch that the loop woke up for, here with the number of its events. */
+	/* May be set: called before and after each batch that the loop woke up for. */
 	void (*before_wakeup)(struct poller *poller);
-	void (*on_wakeup)(struct poller *poller, int count);
+	void (*on_wakeup)(struct poller *poller);
 };
 
 /* 0 or a negative errno. The loop is borrowed. */

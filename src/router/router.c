@@ -268,7 +268,7 @@ static void before_clients(struct poller *poller)
 	answers_glance(&router->answers);
 }
 
-static void on_clients(struct poller *poller, int count)
+static void on_clients(struct poller *poller)
 {
 	struct router *router = (struct router *)((char *)poller - offsetof(struct router, poller));
 
