@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/decimal.h"
+#include "base/utf8.h"
 
 void json_text_raw(struct json_text *text, const char *bytes, size_t length)
 {
@@ -40,38 +41,6 @@ void json_text_add(struct json_text *text, const char *format, ...)
 		text->length += (size_t)length;
 }
 
-/* The length of the well-formed UTF-8 sequence of two or more bytes that starts here, or 0 (RFC 3629, section
- * 4). */
-static size_t sequence_length(const unsigned char *s)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t length;
-
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		length = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		length = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		length = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	/* The terminating NUL ends a sequence that is cut short: it is no continuation byte. */
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return length;
-}
-
 /* How many characters follow that are written as they are? */
 static size_t plain_length(const unsigned char *s)
 {
@@ -100,7 +69,7 @@ void json_text_string(struct json_text *text, const char *string)
 			json_text_add(text, "\\%c", (char)*s);
 		} else if (*s < 0x20 || *s == 0x7f) {
 			json_text_add(text, "\\u%04x", *s);
-		} else if ((length = sequence_length(s))) {
+		} else if ((length = utf8_sequence_length(s, strnlen((const char *)s, 4)))) {
 			json_text_raw(text, (const char *)s, length);
 		} else {
 			json_text_raw(text, "?", 1);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* A name that is compared, with its NUL. */
 #define WORD_MAX 32
 
@@ -138,39 +140,6 @@ static bool take_escape(struct reader *reader, struct decoded *decoded)
 	return true;
 }
 
-/* The length of the UTF-8 sequence of two or more bytes that begins here, or 0 (RFC 3629, section 4). */
-static size_t sequence_length(const struct reader *reader)
-{
-	const unsigned char *s = (const unsigned char *)reader->at;
-	unsigned char low = 0x80, high = 0xbf;
-	size_t length;
-
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		length = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		length = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		length = 4;
-	else
-		return 0;
-	if ((size_t)(reader->end - reader->at) < length)
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return length;
-}
-
 static bool take_string(struct reader *reader, struct decoded *decoded)
 {
 	if (!take(reader, '"'))
@@ -192,7 +161,8 @@ static bool take_string(struct reader *reader, struct decoded *decoded)
 		if (c < 0x20)
 			return false;
 		if (c >= 0x80)
-			length = sequence_length(reader);
+			length = utf8_sequence_length(
+			    (const unsigned char *)reader->at, (size_t)(reader->end - reader->at));
 		if (!length)
 			return false;
 		put(decoded, reader->at, length);
