@@ -26,31 +26,6 @@ static void acknowledge(int fd, enum accept_type type, uint32_t number)
 	}
 }
 
-/* Receives one datagram. Its length as recvmsg() returns it; *received is the fd that came, -1: none. */
-static ssize_t receive(int fd, struct accept_message *message, int flags, int *received)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = message, .iov_len = sizeof(*message)};
-	struct msghdr header = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control.space,
-	    .msg_controllen = sizeof(control.space)};
-	struct cmsghdr *first;
-	ssize_t length = recvmsg(fd, &header, flags);
-
-	*received = -1;
-	if (length < 0)
-		return length;
-	first = CMSG_FIRSTHDR(&header);
-	if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_RIGHTS &&
-	    first->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(received, CMSG_DATA(first), sizeof(int));
-	return length;
-}
-
 /* The peer's address as accept() gives it, also of a client that has gone already. */
 static void tell_peer(
     int fd, const struct accept_message *message, struct sockaddr *address, socklen_t *length)
@@ -96,7 +71,7 @@ static ssize_t receive_waiting(
     int fd, struct accept_message *message, int flags, int *received, struct swapped *waited_for)
 {
 	int cloexec = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0, status;
-	ssize_t length = receive(fd, message, cloexec | MSG_DONTWAIT, received);
+	ssize_t length = message_receive(fd, message, cloexec | MSG_DONTWAIT, received);
 
 	waited_for->identity = 0;
 	if (length >= 0 || errno != EAGAIN)
@@ -108,7 +83,7 @@ static ssize_t receive_waiting(
 	}
 	if (!swapped_is(fd, waited_for))
 		waited_for->identity = 0;
-	return receive(fd, message, cloexec, received);
+	return message_receive(fd, message, cloexec, received);
 }
 
 /* Another thread has closed the socket, or put another in its place, while this one waited there. An acknowledgement would go

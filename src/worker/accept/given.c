@@ -11,22 +11,8 @@
  * file for the program. Returns false if it is something else. */
 static bool read_message(int fd, struct accept_message *message, int *far)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = message, .iov_len = sizeof(*message)};
-	struct msghdr header = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control.space,
-	    .msg_controllen = sizeof(control.space)};
-	ssize_t length = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *first = length < 0 ? NULL : CMSG_FIRSTHDR(&header);
+	ssize_t length = message_receive(fd, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, far);
 
-	*far = -1;
-	if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_RIGHTS &&
-	    first->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(far, CMSG_DATA(first), sizeof(int));
 	return length == sizeof(*message) && message->type == ACCEPT_GIVEN &&
 	       message->number == ACCEPT_VERSION && message->address_length <= sizeof(message->address);
 }

@@ -20,6 +20,12 @@
 
 #include "channel/accept_message.h"
 
+/* ---- message.c: what the front sends ---- */
+
+/* Receives one datagram; flags are those of recvmsg(). Its length as recvmsg() returns it; *received is the fd that came, the
+ * caller's, or -1: none, or there was no free one for it. */
+ssize_t message_receive(int fd, struct accept_message *message, int flags, int *received);
+
 /* ---- real.c: the functions that interpose.c stands before ---- */
 
 struct real {
