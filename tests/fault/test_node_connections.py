@@ -43,9 +43,7 @@ def test_router_killed_under_load(nodes):
     with play.load(concurrency=8, pinned=10) as load:
         wait_until(lambda: load.open == 10, "pinned connections")
         for _ in range(kills):
-            old = play.router()
-            os.kill(old, signal.SIGKILL)
-            wait_until(lambda: play.router() not in (0, old), "another router")
+            play.kill_router()
             wait_served(play, load)
         assert load.open == 10
     failed = play.account(load, lost=kills)
@@ -93,12 +91,9 @@ def test_workers_killed_under_load(nodes):
 
 def test_what_a_killed_worker_had_not_taken_goes_to_another(nodes):
     play = nodes(workers=2, on_down="next")
-    home, other = play.worker("0"), play.worker("1")
-    source = play.source("0")
     before = play.files()
-    home.signal(signal.SIGSTOP)
-    asked = [play.ask(source) for _ in range(20)]
-    play.wait_slot("0", unacknowledged=20)
+    other = play.worker("1")
+    home, _, asked = play.ask_stopped("0", 20)
     home.signal(signal.SIGKILL)
     for one in asked:
         assert one.answer()["pid"] == other.pid
@@ -110,14 +105,8 @@ def test_what_a_killed_worker_had_not_taken_goes_to_another(nodes):
 def test_what_lies_in_a_stopped_worker_outlives_the_router(nodes):
     """Nobody else has those sockets: the worker serves them when it goes on."""
     play = nodes(workers=2)
-    home = play.worker("0")
-    source = play.source("0")
-    home.signal(signal.SIGSTOP)
-    asked = [play.ask(source) for _ in range(8)]
-    play.wait_slot("0", unacknowledged=8)
-    old = play.router()
-    os.kill(old, signal.SIGKILL)
-    wait_until(lambda: play.router() not in (0, old), "another router")
+    home, source, asked = play.ask_stopped("0", 8)
+    play.kill_router()
     home.signal(signal.SIGCONT)
     for one in asked:
         assert one.answer()["pid"] == home.pid

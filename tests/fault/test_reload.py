@@ -110,6 +110,8 @@ def test_who_asks_during_a_succession_learns_how_it_went(scene):
                               stderr=subprocess.STDOUT, text=True) as asking:
             play.front.wait_for("reload: follows when", after=begin)
             assert asking.poll() is None
+            # Nor is the first one over, while the old router may accept by the former configuration.
+            assert not any(": reloaded" in line for line in play.front.lines[begin:])
             os.kill(old, signal.SIGCONT)
             assert said in asking.communicate(timeout=20)[0]
             assert asking.returncode == status

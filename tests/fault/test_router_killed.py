@@ -11,13 +11,6 @@ from harness.http import Connection, get
 from harness.wait import wait_until
 
 
-def kill_router(play):
-    """Kills it, and returns when there is another."""
-    old = play.router()
-    os.kill(old, signal.SIGKILL)
-    wait_until(lambda: play.router() not in (0, old), "another router")
-
-
 @pytest.mark.parametrize("sticky", ["ip", "cookie"])
 def test_fifty_times_under_load(scene, sticky):
     """Pinned connections notice nothing, nobody is refused, and only connections may be lost that the router had accepted and
@@ -28,7 +21,7 @@ def test_fifty_times_under_load(scene, sticky):
     with play.load(concurrency=8, pinned=40, head=b"Cookie: sid=x\r\n") as load:
         wait_until(lambda: load.open == 40, "pinned connections")
         for _ in range(kills):
-            kill_router(play)
+            play.kill_router()
             served = load.served
             wait_until(lambda: load.served > served + 8, "load goes on")
         assert load.open == 40
@@ -64,7 +57,7 @@ def test_what_a_worker_has_but_did_not_acknowledge_is_served(scene):
     home.acknowledge(how="never")
     old = [play.ask(source) for _ in range(8)]
     wait_until(lambda: home.report()["kept"] == 8, "all hand-offs there")
-    kill_router(play)
+    play.kill_router()
     new = [play.ask(source) for _ in range(8)]
     wait_until(lambda: home.report()["kept"] == 16, "all hand-offs there")
     home.acknowledge(how="at once")
@@ -78,12 +71,8 @@ def test_what_a_worker_has_but_did_not_acknowledge_is_served(scene):
 def test_what_lies_in_a_channel_is_served(scene):
     """Nobody holds those sockets but the kernel, in the channel of a worker that was stopped."""
     play = scene(workers=2)
-    home = play.worker("0")
-    source = play.source("0")
-    home.signal(signal.SIGSTOP)
-    asked = [play.ask(source) for _ in range(20)]
-    play.wait_slot("0", unacknowledged=20)
-    kill_router(play)
+    home, _, asked = play.ask_stopped("0", 20)
+    play.kill_router()
     home.signal(signal.SIGCONT)
     for one in asked:
         assert one.answer()["pid"] == home.pid
@@ -148,7 +137,7 @@ def test_those_that_wait_for_a_busy_worker_wait_on(scene, sticky):
     queued = [play.ask() for _ in range(4)]
     play.wait_counter("parked", 4)
     for _ in range(3):
-        kill_router(play)
+        play.kill_router()
         # The worker's window is the new router's: it has been handed nothing by this one.
         wait_until(lambda: home.report()["kept"] > len(sent), "the new router hands off what waited", 10)
         home.acknowledge(how="at once")
@@ -181,7 +170,7 @@ def test_while_those_that_waited_are_handed_off(scene):
         home.signal(signal.SIGCONT)
         for one in asked[:4 * number]:
             one.answer()
-        kill_router(play)
+        play.kill_router()
         failed = []
         for one in asked[4 * number:]:
             try:
@@ -200,17 +189,13 @@ def test_those_that_wait_for_a_slot_wait_on(scene):
     script = 'test "$LIMPET_SLOT" = 0 && test -e "$FAULT_DIR/blocked" && exit 3; exec "$@"'
     play = scene(workers=2, command=["/bin/sh", "-c", script, "sh", *SCRIPTED], protocol="limpet", hold="60s")
     before = play.files()
-    source = play.source("0")
-    home = play.worker("0")
-    home.signal(signal.SIGSTOP)
-    asked = [play.ask(source) for _ in range(20)]
-    play.wait_slot("0", unacknowledged=20)
+    home, _, asked = play.ask_stopped("0", 20)
     blocked = play.directory / "blocked"
     blocked.touch()
     home.signal(signal.SIGKILL)
     play.wait_counter("parked", 20)
     for _ in range(3):
-        kill_router(play)
+        play.kill_router()
         play.wait_slot("0", waiting=20)
     assert play.counter("parked") == 20
     blocked.unlink()

@@ -31,13 +31,9 @@ def test_before_it_acknowledged(scene):
 def test_before_it_read_them_from_its_channel(scene):
     """Stopped, so that the sockets are still in the channel's buffer when it dies."""
     play = scene(workers=2, on_down="next")
-    home, other = play.worker("0"), play.worker("1")
-    source = play.source("0")
     before = play.files()
-
-    home.signal(signal.SIGSTOP)
-    asked = [play.ask(source) for _ in range(20)]
-    play.wait_slot("0", unacknowledged=20)
+    other = play.worker("1")
+    home, _, asked = play.ask_stopped("0", 20)
     home.signal(signal.SIGKILL)
 
     for one in asked:

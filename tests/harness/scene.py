@@ -196,6 +196,20 @@ class Scene:
         connection.send(request(path.format(number), **options))
         return Asked(number, connection)
 
+    def ask_stopped(self, slot, count):
+        """Stops the slot's worker and asks so often: what was handed off lies in its channel. The worker, its client, those asked."""
+        home, source = self.worker(slot), self.source(slot)
+        home.signal(signal.SIGSTOP)
+        asked = [self.ask(source) for _ in range(count)]
+        self.wait_slot(slot, unacknowledged=count)
+        return home, source, asked
+
+    def kill_router(self):
+        """Kills it, and returns when there is another."""
+        old = self.router()
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: self.router() not in (0, old), "another router")
+
     def half(self, source=None):
         number = next(self.numbers)
         self.asked.append(number)

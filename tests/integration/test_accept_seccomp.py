@@ -16,7 +16,7 @@ import pytest
 from harness import paths, sticky
 from harness.http import Connection, get
 from harness.wait import wait_until
-from integration.test_accept_shim import freeze, free_port, open_held, say, slots_of
+from integration.test_accept_shim import freeze, free_port, goes_on_through, open_held, slots_of
 
 RUST = """
 use std::io::{Read, Write};
@@ -186,18 +186,7 @@ def test_a_new_router_or_binary_changes_nothing(limpet, made, event):
     front = limpet([made("go"), place("go")], workers=2, sticky="cookie:sid")
     front.wait_ready(2)
     held, pids = open_held(front)
-    ask = sticky.by_cookie(front, "sid")
-    before = sticky.homes_of(ask, range(20))
-    for _ in range(2):
-        router = front.router()
-        if event == "router killed":
-            os.kill(router, signal.SIGKILL)
-        else:
-            front.send_signal(signal.SIGHUP if event == "reload" else signal.SIGUSR2)
-        wait_until(lambda: [pid for pid in front.pids("limpet-router") if pid != router], "another router")
-        wait_until(lambda: router not in front.pids("limpet-router"), "the former router ended")
-        assert [say(connection) for connection in held] == pids
-        assert sticky.homes_of(ask, range(20)) == before
+    before = goes_on_through(front, event, held, pids)
     pid = before[0][1]
     os.kill(pid, signal.SIGKILL)
     assert front.wait_replaced(before[0][0], pid)
