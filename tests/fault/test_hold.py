@@ -73,6 +73,20 @@ def test_a_death_that_the_router_has_not_heard_of_yet(scene):
     play.account()
 
 
+def test_a_death_that_is_seen_by_sending_first(scene):
+    """The end of the stream tells what became of the worker, and comes behind: until then its clients are nobody else's."""
+    play = scene(workers=3, protocol="limpet", on_down="hold", hold="60s", stuck_timeout="10m")
+    source = play.source("1")
+    worker = play.worker("1")
+    worker.shut_down_reading()
+    asked = [play.ask(source) for _ in range(5)]
+    play.wait_slot("1", waiting=5)
+    worker.signal(signal.SIGKILL)
+    for one in asked:
+        assert one.answer()["slot"] == "1"
+    play.account()
+
+
 def test_next(play):
     play = play(on_down="next")
     source = play.source("0")

@@ -44,6 +44,7 @@ def test_again_and_again_under_load(scene, protocol, times):
         assert len(first) == 2
     play.account(load)
     assert generations(play) == [times + 1] * 2
+    assert play.counter("worker_channels_failed") == 0
     # Nobody holds on to the old generation any more.
     wait_until(lambda: play.pool()["retired"] == 0, "retired workers end")
 

@@ -246,6 +246,12 @@ class Worker:
         self.channel.shutdown(socket.SHUT_WR)
         return True
 
+    def do_shut_down_reading(self):
+        """For the front it is dead, but for the end of the stream."""
+        self.selector.unregister(self.channel)
+        self.channel.shutdown(socket.SHUT_RD)
+        return True
+
     def do_close_channel_only(self):
         """After do_stop_reading."""
         self.channel.close()
