@@ -11,9 +11,9 @@
 
 #define DELAY_SECONDS 0.0005 /* libev rounds up to a millisecond */
 
-/* Of those that are delayed, at most one of so many should have to wait for the time to be over. */
-#define WAIT_SHARE 4
-#define WAITED_MAX 8
+/* Of so many that are delayed, at most one in WAIT_SHARE should have to wait for the time to be over. */
+#define LOOKED_AT 32
+#define WAIT_SHARE 5
 
 /* For so long they are not delayed after that, and after connections had to wait for them. */
 #define SHARE_SECONDS 1.0
@@ -44,6 +44,18 @@ static void hurry(struct answers *answers, double seconds)
 	stop_delay(answers);
 }
 
+/* Is the delay at the expense of those who wait for it? Looked at again and again, since it may have become so. */
+static void check_share(struct answers *answers)
+{
+	unsigned all = answers->with_others + answers->waited;
+
+	if (all < LOOKED_AT)
+		return;
+	if (answers->waited > all / WAIT_SHARE)
+		hurry(answers, SHARE_SECONDS);
+	answers->with_others = answers->waited = 0;
+}
+
 static void on_wakeup(struct poller *poller)
 {
 	struct answers *answers = (struct answers *)((char *)poller - offsetof(struct answers, poller));
@@ -72,8 +84,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	}
 	answers->waited += (unsigned)count;
-	if (answers->waited > WAITED_MAX && answers->waited > answers->with_others / WAIT_SHARE)
-		hurry(answers, SHARE_SECONDS);
+	check_share(answers);
 }
 
 int answers_init(struct answers *answers, struct ev_loop *loop, const unsigned *awaiting)
@@ -100,6 +111,9 @@ void answers_glance(struct answers *answers)
 	if (!answers->delayed)
 		return;
 	answers->with_others += (unsigned)poller_run(&answers->poller);
+	check_share(answers);
+	if (!answers->delayed)
+		return;
 	/* What they had waited for was not among these. */
 	if (*answers->awaiting > 0)
 		hurry(answers, AWAITED_SECONDS);

@@ -18,7 +18,7 @@ struct answers {
 	unsigned wakeups;     /* since counted_since */
 	double counted_since;
 	double hurry_until;
-	unsigned with_others; /* read along with new connections, since the delay began */
+	unsigned with_others; /* read along with new connections, of those that are looked at */
 	unsigned waited;      /* read because the time was over */
 	const unsigned *awaiting; /* how many connections wait for acknowledgements: while there are some, these are read at once */
 };

@@ -117,6 +117,22 @@ static void clients_that_wait_for_it_end_the_delay(void **state)
 	assert_false(answers.delayed && clock_now() < answers.hurry_until);
 }
 
+/* However long it was of use before. */
+static void also_those_that_come_later(void **state)
+{
+	make_busy();
+	for (int i = 0; i < 5000; i++) {
+		answer();
+		answers_glance(&answers);
+	}
+	assert_true(answers.delayed);
+	for (int i = 0; i < 100 && answers.delayed; i++) {
+		answer();
+		ev_run(loop, EVRUN_ONCE);
+	}
+	assert_false(answers.delayed);
+}
+
 /* Connections wait for what was not there when it was looked for. */
 static void hurries(void **state)
 {
@@ -149,6 +165,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(nothing_to_glance_at_without_delay, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_delay_ends, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(clients_that_wait_for_it_end_the_delay, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(also_those_that_come_later, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(hurries, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(hurries_in_time, set_up, tear_down),
 	};
