@@ -36,6 +36,9 @@ class Listener:
     def __init__(self, socket: Optional[str] = None, pool: Optional[str] = None, slot: Optional[str] = None) -> None:
         self._source = channels.find(socket, pool, slot)
         self._reading = threading.Lock()  # who reads the channel
+        # How many are in accept(), and whether more may come. Reentrant, for a signal's handler that calls close().
+        self._accepting = threading.Condition(threading.RLock())
+        self._inside = 0
         self._ended: Deque[None] = collections.deque()  # connections that have ended; appended to by finalizers
         self._open = 0
         self._drained = False
@@ -52,17 +55,26 @@ class Listener:
         """(socket, client address), acknowledged. Drained: none comes any more. TimeoutError (socket.timeout before Python
         3.10): none came within `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
-        if not self._reading.acquire(timeout=-1 if timeout is None else timeout):
-            raise socket.timeout("no connection came")
+        with self._accepting:
+            if self._closing:
+                raise Drained("this listener is closed")
+            self._inside += 1
         try:
-            while True:
-                if self._drained or self._closing:
-                    raise Drained("limpet sends no connection any more")
-                connection = self._next(end)
-                if connection:
-                    return connection, connection.limpet.address
+            if not self._reading.acquire(timeout=-1 if timeout is None else timeout):
+                raise socket.timeout("no connection came")
+            try:
+                while True:
+                    if self._drained or self._closing:
+                        raise Drained("limpet sends no connection any more")
+                    connection = self._next(end)
+                    if connection:
+                        return connection, connection.limpet.address
+            finally:
+                self._reading.release()
         finally:
-            self._reading.release()
+            with self._accepting:
+                self._inside -= 1
+                self._accepting.notify_all()
 
     def __iter__(self) -> Iterator[Tuple[Connection, Any]]:
         """accept() until limpet drains this worker."""
@@ -79,9 +91,10 @@ class Listener:
     def close(self) -> None:
         """Takes no more connections: threads in accept() get Drained. What is open stays so; the channel is kept until the
         last of them is closed, for limpet ends a worker that closes it."""
-        if self._closing:
-            return
-        self._closing = True
+        with self._accepting:
+            if self._closing:
+                return
+            self._closing = True
         self._wake()
         threading.Thread(target=self._finish, name="limpet-closing", daemon=True).start()
 
@@ -247,7 +260,10 @@ class Listener:
     # The end.
 
     def _finish(self) -> None:
-        """Answers limpet until the last connection is closed."""
+        """Answers limpet until the last connection is closed, once every thread has left accept(): it would wait for the
+        channel as long as this one keeps it."""
+        with self._accepting:
+            self._accepting.wait_for(lambda: self._inside == 0)
         with self._reading:
             try:
                 if self._channel and not self._drained:
