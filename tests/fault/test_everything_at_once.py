@@ -10,6 +10,7 @@ from harness.wait import wait_until
 
 
 def kill(pid):
+    assert pid > 0, "0 would be this test's own process group"
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
@@ -20,7 +21,9 @@ def kill_router(play, chance):
 
 
 def kill_worker(play, chance):
-    kill(chance.choice([slot["pid"] for slot in play.pool()["slots"] if slot["pid"]] or [0]))
+    pids = [slot["pid"] for slot in play.pool()["slots"] if slot["pid"]]
+    if pids:
+        kill(chance.choice(pids))
     return 8
 
 

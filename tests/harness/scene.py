@@ -142,7 +142,8 @@ class Scene:
         wait_until(lambda: {key: self.slot(name).get(key) for key in wanted} == wanted, f"slot {name}: {wanted}", seconds)
 
     def router(self):
-        return self.status()["router_pid"]
+        """Never 0, which os.kill() would take for this test's own process group."""
+        return wait_until(lambda: self.status()["router_pid"], "a router process")
 
     def limit_router_files(self, files):
         """Replaces the router by one that may open so many files; returns its pid."""
@@ -150,7 +151,7 @@ class Scene:
         limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
         resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (files, limits[1]))
         os.kill(old, signal.SIGKILL)
-        new = wait_until(lambda: self.router() not in (0, old) and self.router(), "another router")
+        new = wait_until(lambda: (pid := self.router()) != old and pid, "another router")
         resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
         self.get()
         return new
