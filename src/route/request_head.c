@@ -2,6 +2,7 @@
 #include "route/request_head.h"
 
 #include <http_parser.h>
+#include <stdint.h>
 #include <string.h>
 
 /* How many CR and LF may stand before the request line. A bound keeps a client that sends nothing else from
@@ -120,11 +121,27 @@ static bool is_all(struct span span, unsigned char kind)
 	return span.length > 0 && common;
 }
 
+#define EACH_BYTE(byte) (UINT64_MAX / 0xff * (byte))
+
+/* Is one of these eight bytes below the space, or DEL? (Anderson, Bit Twiddling Hacks: "a byte less than n", "a zero byte") */
+static bool has_control(const char *bytes)
+{
+	uint64_t word, del;
+
+	memcpy(&word, bytes, sizeof(word));
+	del = word ^ EACH_BYTE(0x7f);
+	return (((word - EACH_BYTE(' ')) & ~word) | ((del - EACH_BYTE(1)) & ~del)) & EACH_BYTE(0x80);
+}
+
 /* Are all line ends LF or CRLF, and are there no other control characters but tabs? A lenient http-parser
  * also takes any byte for the LF of the last line. */
 static bool is_clean(const char *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
+		while (i + sizeof(uint64_t) <= length && !has_control(bytes + i))
+			i += sizeof(uint64_t);
+		if (i == length)
+			break;
 		if (kinds[(unsigned char)bytes[i]] || bytes[i] == '\n')
 			continue;
 		if (bytes[i] != '\r' || i + 1 == length || bytes[i + 1] != '\n')

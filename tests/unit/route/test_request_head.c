@@ -184,6 +184,27 @@ static void refuses_bad_heads(void **state)
 			fail_msg("accepted bad[%zu]: %s", i, bad[i].bytes);
 }
 
+/* Wherever it stands in a value: eight bytes are looked at at once. */
+static void refuses_every_control_character(void **state)
+{
+	static const char line[] = "GET / HTTP/1.1\r\nName: ";
+	struct request_head head;
+	char bytes[128];
+
+	for (int byte = 0; byte < 256; byte++) {
+		bool control = (byte < ' ' && byte != '\t') || byte == 0x7f;
+
+		for (size_t at = 0; at < 20; at++) {
+			int length = snprintf(bytes, sizeof(bytes), "%s%-20s\r\n\r\n", line, "a \xff\x80 z");
+
+			bytes[sizeof(line) - 1 + at] = (char)byte;
+			/* A line feed ends the line, and what follows may be more of it, or the end of the head. */
+			if (byte != '\n' && (parse_copy(&head, bytes, (size_t)length) == HEAD_DONE) == control)
+				fail_msg("byte %#x at %zu", byte, at);
+		}
+	}
+}
+
 /* No prefix of a bad head passes, and what is invalid stays so. */
 static void never_accepts_a_bad_head_in_parts(void **state)
 {
@@ -333,6 +354,7 @@ int main(void)
 	    cmocka_unit_test(needs_more_at_every_prefix),
 	    cmocka_unit_test(stops_at_the_end_of_the_head),
 	    cmocka_unit_test(refuses_bad_heads),
+	    cmocka_unit_test(refuses_every_control_character),
 	    cmocka_unit_test(never_accepts_a_bad_head_in_parts),
 	    cmocka_unit_test(recognises_tls_and_http2),
 	    cmocka_unit_test(bounds_fields),
