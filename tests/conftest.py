@@ -39,6 +39,15 @@ def limpet(tmp_path):
 
 
 @pytest.fixture
+def one_cpu():
+    """All that the test starts has to share one CPU."""
+    former = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(former)})
+    yield
+    os.sched_setaffinity(0, former)
+
+
+@pytest.fixture
 def scene(limpet, tmp_path):
     """scene(workers=2, ...): a limpet with scripted workers."""
     os.chmod(tmp_path, 0o777)

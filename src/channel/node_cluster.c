@@ -56,6 +56,7 @@ struct cluster {
 	struct node node; /* first: node.c works on it */
 	struct server *servers; /* in the order in which they were asked for */
 	unsigned servers_count;
+	unsigned unknown_closed;
 	uint64_t last_request;
 	bool accept_offered;
 };
@@ -178,6 +179,11 @@ static void on_close(struct channel *channel, const json_t *message)
 	at = find_key(cluster_of(channel), key);
 	if (*at)
 		remove_server(cluster_of(channel), at);
+	else if (++cluster_of(channel)->unknown_closed > SERVERS_MAX) {
+		/* No predecessor can have answered for so many. */
+		channel->skipped++;
+		return;
+	}
 	if (channel->acceptor)
 		accept_closed(channel, key);
 	channel->events->closed_server(channel->owner, key);

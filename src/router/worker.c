@@ -50,14 +50,26 @@ static void read_channel(struct worker *worker)
 	worker->skipped = skipped;
 }
 
+/* It has filled the link. The next time there is room, all the others are read before it. */
+static void let_others_go_first(struct worker *worker)
+{
+	struct router *router = worker->router;
+
+	TAILQ_REMOVE(&router->workers, worker, entry);
+	TAILQ_INSERT_TAIL(&router->workers, worker, entry);
+}
+
 static void on_event(struct poller_watch *watch, uint32_t revents)
 {
 	struct worker *worker = (struct worker *)((char *)watch - offsetof(struct worker, watch));
 
 	if (revents & EPOLLOUT)
 		channel_writable(worker->channel);
-	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT) && !link_is_congested(worker->router->link))
+	if (!worker->lost && (revents & ~(uint32_t)EPOLLOUT) && !link_is_congested(worker->router->link)) {
 		read_channel(worker);
+		if (link_is_congested(worker->router->link))
+			let_others_go_first(worker);
+	}
 	if (worker->slot->worker == worker)
 		slot_flush(worker->slot);
 	worker_update_watch(worker);

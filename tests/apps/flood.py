@@ -12,6 +12,7 @@ LINES = {
               b'"addressType":4,"fd":-1,"seq":1}\n',
     "files": b'{"hello":"a file for you"}\n',
 }
+LINES["reopen"] = LINES["listen"] + LINES["close"].replace(b"0.0.0.0:1:4:::0:0", b"203.0.113.1:1:4:-1:0")
 
 if os.environ["LIMPET_SLOT"] != "0":
     os.execvp("node", ["node", APP])

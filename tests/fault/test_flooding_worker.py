@@ -14,8 +14,9 @@ def status(front):
     return json.loads(front.ctl("-j", "status"))
 
 
-@pytest.mark.parametrize("what,length", [("chatter", 20), ("close", 60), ("listen", 100), ("files", 20)])
-def test_a_worker_floods_its_channel(limpet, what, length):
+@pytest.mark.parametrize("what,length", [("chatter", 20), ("close", 60), ("listen", 100), ("reopen", 100), ("files", 20)])
+def test_a_worker_floods_its_channel(limpet, one_cpu, what, length):
+    """All on one CPU, where nobody comes to speak who is not let."""
     front = limpet(config={
         "listeners": {"web": {"address": "127.0.0.1:0"}},
         "pools": {"default": {"command": ["/usr/bin/python3", str(paths.APPS / "flood.py"), what], "workers": 2,

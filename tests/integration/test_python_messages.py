@@ -317,16 +317,8 @@ def test_an_acknowledgement_that_cannot_be_sent(place, worker):
         channel.close()
 
 
-@pytest.fixture
-def one_cpu():
-    """Whoever gives a lock up may have it again before another is awake."""
-    former = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(former)})
-    yield
-    os.sched_setaffinity(0, former)
-
-
 def test_close_wakes_accept_and_refuses_the_rest(place, one_cpu):
+    """On one CPU whoever gives a lock up may have it again before another is awake."""
     front, path = place
     ended = []
     joined = in_thread(lambda: ended.append(limpet.Listener(path, "app")))
