@@ -220,6 +220,10 @@ static bool forget_sent(struct acceptor *acceptor, struct accept_server *server,
 static void on_answered(
     struct channel *channel, struct accept_server *server, const struct accept_message *message)
 {
+	/* It was noted, and seen, just when the quiet ended. */
+	if (message->type == ACCEPT_TAKEN && server->cells && !pending_find(&channel->pending, message->number, NULL) &&
+	    cells_noted(server->cells, message->number))
+		return;
 	/* Numbers of a router that crashed are in no list, and skipped. */
 	if (!pending_find(&channel->pending, message->number, NULL) ||
 	    !forget_sent(channel->acceptor, server, message->number) ||
@@ -309,9 +313,12 @@ static void server_ended(struct channel *channel, struct accept_server *server)
 {
 	struct acceptor *acceptor = channel->acceptor;
 	bool lives = control_lives(channel), listened = server->state == SERVER_LISTENING;
-	uint32_t *sent = server->sent, count = server->sent_count;
+	uint32_t *sent, count;
 	uint64_t id = server->id;
 	char key[sizeof(server->key)];
+
+	if (server->cells)
+		accept_look(channel);
 
 	/* A dying process closes this one first: what is in it waits for its end, or for the word that it was closed. */
 	if (!acceptor->only && server->key[0]) {
@@ -324,6 +331,8 @@ static void server_ended(struct channel *channel, struct accept_server *server)
 		return;
 	}
 	memcpy(key, server->key, sizeof(key));
+	sent = server->sent;
+	count = server->sent_count;
 	server->sent = NULL;
 	accept_server_free(acceptor, server);
 	if (listened && channel->events->dropped)
@@ -472,12 +481,13 @@ int accept_send(struct channel *channel, const struct channel_connection *connec
 	accept_write_address(&message, connection->client);
 	if (connection->client_is_peer && message.address_length)
 		message.flags = ACCEPT_CLIENT_IS_PEER;
+	accept_use_cells(acceptor, server, &message);
 	sent = fd_send(server->fd, &message, sizeof(message), connection->fd);
 	if (sent >= 0) {
 		pending_add(&channel->pending, connection->id);
 		return 0;
 	}
-	server->sent_count--;
+	accept_forget_sent(server, message.number);
 	if (sent == -EAGAIN) {
 		server->full = true;
 		accept_watch(acceptor, EPOLL_CTL_MOD, server->fd, EPOLLIN | EPOLLOUT, server->id);

@@ -34,11 +34,24 @@
  * it has got, and changes it to SEEN.
  *
  * The end of the data socket: no process of the worker has the listening socket any more.
+ *
+ * A TAKEN for each connection costs the worker more than the rest of its accept(), and wakes the front. While it is busy, the front
+ * lets that be said in shared memory:
+ *
+ *   worker                                        front
+ *                                                 MEMORY its name + memfd, once, before the first of
+ *                                                 CONNECTION number, client, the memory's name, a cell + its socket
+ *   (number into the cell)
+ *   TAKEN number                 unless quiet
+ *
+ * The worker writes the cell before it looks whether to be quiet, the front ends the quiet before it looks at the cells: so one of
+ * both sees what the other did (Dekker). Whoever does not know the memory, as a process that has not read MEMORY, sends TAKEN.
  */
 #ifndef LIMPET_CHANNEL_ACCEPT_MESSAGE_H
 #define LIMPET_CHANNEL_ACCEPT_MESSAGE_H
 
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -60,6 +73,7 @@ enum accept_type {
 	ACCEPT_CONNECTION,
 	ACCEPT_OPTION,
 	ACCEPT_GIVEN,
+	ACCEPT_MEMORY,
 };
 
 /* Marks: the SO_PRIORITY of a Unix socket, which means nothing else there. */
@@ -96,12 +110,23 @@ static inline bool accept_address_fit(union accept_address *to, int family, cons
 	return true;
 }
 
+/* What both map. A cell holds ACCEPT_CELL_TAKEN and the number of the connection that was last taken. Each side trusts the other's
+ * writes no further than its messages. */
+#define ACCEPT_CELLS 1023
+#define ACCEPT_CELL_TAKEN UINT32_C(0x80000000)
+
+struct accept_memory {
+	_Atomic uint32_t quiet;
+	_Atomic uint32_t cells[ACCEPT_CELLS];
+};
+
 struct accept_message {
 	uint32_t type;
 	uint32_t number;         /* OPTION: its level; CONNECTION, TAKEN, REFUSED: which; OPEN, GIVEN: ACCEPT_VERSION */
-	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog */
+	int32_t value;           /* ANSWER: 0 or a positive errno; LISTEN: the backlog; CONNECTION: the cell */
 	uint32_t flags;          /* BIND, CONNECTION; OPTION: its name */
-	uint32_t process;        /* TAKEN, REFUSED: the pid that it had it, in the program's own namespace */
+	uint32_t process;        /* TAKEN, REFUSED: the pid that had it, in the program's own namespace; MEMORY, CONNECTION: the
+	                          * memory's name, 0: none */
 	uint32_t address_length; /* OPTION: of the value, which lies in address; BIND, ANSWER, CONNECTION, GIVEN; 0: none, or a Unix path */
 	union accept_address address;
 };

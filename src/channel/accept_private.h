@@ -5,6 +5,7 @@
 
 #include <sys/queue.h>
 
+#include "channel/accept_cells.h"
 #include "channel/accept_message.h"
 #include "channel/channel_private.h"
 
@@ -31,6 +32,8 @@ struct accept_server {
 	bool ipv6_only;
 	uint32_t *sent; /* hand-offs not answered, oldest first */
 	uint32_t sent_count, sent_room;
+	struct cells *cells; /* where some of them are noted when they are taken; NULL: none so far */
+	bool no_cells;       /* there are none to be had */
 	char key[CHANNEL_KEY_MAX + 1]; /* empty: the program has closed it, its end is about to be read */
 };
 
@@ -42,6 +45,7 @@ struct acceptor {
 	uint32_t any_ports; /* binds to port 0 so far: the n-th of every worker is the same server */
 	bool control_ended;
 	bool only; /* protocol accept: a data socket's end tells that a server is closed, the control socket no more */
+	bool quiet; /* what is taken is to be noted in memory, where it can be */
 	bool output_watched; /* whether there is room in the worker's other socket */
 };
 
@@ -86,6 +90,13 @@ bool accept_has_key(const struct acceptor *acceptor, const char *key);
 /* As channel_settle(). */
 size_t accept_settle(struct channel *channel);
 
+/* As channel_set_quiet() and channel_look(). */
+void accept_set_quiet(struct acceptor *acceptor, bool quiet);
+size_t accept_look(struct channel *channel);
+
+/* Finds a cell for the connection, and tells the worker of the memory, if it is to be quiet. */
+void accept_use_cells(const struct acceptor *acceptor, struct accept_server *server, struct accept_message *connection);
+
 /* Are hand-offs in a data socket that is not over? */
 bool accept_has_sent(const struct acceptor *acceptor);
 
@@ -97,7 +108,7 @@ void accept_server_free(struct acceptor *acceptor, struct accept_server *server)
 /* epoll_ctl(). 0 or a negative errno. */
 int accept_watch(const struct acceptor *acceptor, int operation, int fd, uint32_t events, uint64_t id);
 
-/* Hand-offs that a server has got and not answered. */
+/* Hand-offs that a server has got and not answered. What is forgotten has no cell any more. */
 int accept_note_sent(struct accept_server *server, uint32_t number);
 bool accept_forget_sent(struct accept_server *server, uint32_t number);
 

@@ -69,11 +69,78 @@ static bool is_empty(const struct accept_server *server)
 	       values[SK_MEMINFO_WMEM_ALLOC] == 0;
 }
 
+size_t accept_look(struct channel *channel)
+{
+	struct accept_server *server;
+	size_t count = 0;
+
+	TAILQ_FOREACH(server, &channel->acceptor->servers, entry)
+	{
+		if (!server->cells || !cells_in_use(server->cells))
+			continue;
+		/* What a callback sends anew comes behind them. */
+		for (uint32_t i = 0; i < server->sent_count;) {
+			uint32_t number = server->sent[i];
+
+			if (!cells_noted(server->cells, number)) {
+				i++;
+				continue;
+			}
+			accept_forget_sent(server, number);
+			count += channel_answered(channel, number, true);
+		}
+	}
+	return count;
+}
+
+void accept_set_quiet(struct acceptor *acceptor, bool quiet)
+{
+	struct accept_server *server;
+
+	acceptor->quiet = quiet;
+	TAILQ_FOREACH(server, &acceptor->servers, entry)
+	if (server->cells)
+		cells_set_quiet(server->cells, quiet);
+}
+
+/* Before the first connection that is to be noted there. */
+static void send_memory(struct accept_server *server)
+{
+	struct accept_message message = {.type = ACCEPT_MEMORY};
+	int fd;
+
+	server->cells = cells_new(&fd);
+	if (!server->cells) {
+		server->no_cells = true;
+		return;
+	}
+	message.process = cells_name(server->cells);
+	if (fd_send(server->fd, &message, sizeof(message), fd) < 0) {
+		/* Full, or too many are under way: the next time. */
+		cells_free(server->cells);
+		server->cells = NULL;
+	} else {
+		cells_set_quiet(server->cells, true);
+	}
+	close(fd);
+}
+
+void accept_use_cells(const struct acceptor *acceptor, struct accept_server *server, struct accept_message *connection)
+{
+	if (!acceptor->quiet || server->no_cells)
+		return;
+	if (!server->cells)
+		send_memory(server);
+	if (server->cells && cells_take(server->cells, connection->number, &connection->value))
+		connection->process = cells_name(server->cells);
+}
+
 size_t accept_settle(struct channel *channel)
 {
 	struct accept_server *server;
 	size_t count = 0;
 
+	accept_look(channel);
 	TAILQ_FOREACH(server, &channel->acceptor->servers, entry)
 	{
 		if (!server->sent_count || server->ended || !is_empty(server))
@@ -102,6 +169,7 @@ void accept_server_free(struct acceptor *acceptor, struct accept_server *server)
 	acceptor->servers_count--;
 	accept_watch(acceptor, EPOLL_CTL_DEL, server->fd, 0, 0);
 	close(server->fd);
+	cells_free(server->cells);
 	free(server->sent);
 	free(server);
 }
@@ -150,6 +218,8 @@ bool accept_forget_sent(struct accept_server *server, uint32_t number)
 	for (uint32_t i = 0; i < server->sent_count; i++) {
 		if (server->sent[i] != number)
 			continue;
+		if (server->cells)
+			cells_release(server->cells, number);
 		memmove(server->sent + i, server->sent + i + 1, (--server->sent_count - i) * sizeof(number));
 		return true;
 	}

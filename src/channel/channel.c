@@ -340,6 +340,17 @@ size_t channel_settle(struct channel *channel)
 	return channel->acceptor && !channel->over ? accept_settle(channel) : 0;
 }
 
+void channel_set_quiet(struct channel *channel, bool quiet)
+{
+	if (channel->acceptor)
+		accept_set_quiet(channel->acceptor, quiet);
+}
+
+size_t channel_look(struct channel *channel)
+{
+	return channel->acceptor && !channel->over ? accept_look(channel) : 0;
+}
+
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id)
 {
 	return pending_next(&channel->pending, cursor, id);

@@ -58,7 +58,7 @@ struct channel_listen {
 	bool bind_only;     /* accept: only to be bound; the same key comes again when it is to listen */
 };
 
-/* What a channel tells its owner, always from within channel_readable() or channel_writable().
+/* What a channel tells its owner, always from within channel_readable(), channel_writable(), channel_look() or channel_settle().
  * The owner must not free the channel inside a callback. */
 struct channel_events {
 	void (*listen)(void *owner, const struct channel_listen *listen);
@@ -178,6 +178,13 @@ bool channel_has_heirs(const struct channel *channel);
  * that he will not: he has ended in between, and other processes of the worker live on. acknowledged() is told of them. How many
  * they were. */
 size_t channel_settle(struct channel *channel);
+
+/* accept, node-cluster: as long as it is quiet, the worker only notes, in shared memory, which connections it has taken, where it can;
+ * the owner has to look there time and again, and once more after the quiet. It ends before channel_save(). Others: nothing. */
+void channel_set_quiet(struct channel *channel, bool quiet);
+
+/* acknowledged() is told of what the worker has noted. How many they were. */
+size_t channel_look(struct channel *channel);
 
 /* Lists their ids in the order sent: *cursor starts at 0. False at the end. */
 bool channel_next_unacknowledged(const struct channel *channel, size_t *cursor, uint32_t *id);

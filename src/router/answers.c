@@ -6,18 +6,36 @@
 #include "base/clock.h"
 
 /* So many wake-ups in so short a time are worth a delay. */
-#define BUSY_WAKEUPS 40
+#define BUSY_WAKEUPS 12
 #define BUSY_SECONDS 0.02
 
 #define DELAY_SECONDS 0.0005 /* libev rounds up to a millisecond */
 
-/* Of so many that are delayed, at most one in WAIT_SHARE should have to wait for the time to be over. */
+/* After so many delays in which there were none it ends. */
+#define IDLE_MAX 10
+
+/* Of so many that are delayed, at most so many should have to wait for the time to be over. Where clients wait for each other's end,
+ * nearly all do. */
 #define LOOKED_AT 32
-#define WAIT_SHARE 5
+#define WAIT_MAX 24
 
 /* For so long they are not delayed after that, and after connections had to wait for them. */
 #define SHARE_SECONDS 1.0
 #define AWAITED_SECONDS 0.01
+
+/* How many had something to say. */
+static unsigned read_all(struct answers *answers)
+{
+	unsigned count = (unsigned)poller_run(&answers->poller);
+
+	return count + (answers->look ? answers->look(answers) : 0);
+}
+
+static void set_quiet(struct answers *answers, bool quiet)
+{
+	if (answers->set_quiet)
+		answers->set_quiet(answers, quiet);
+}
 
 static void stop_delay(struct answers *answers)
 {
@@ -27,13 +45,15 @@ static void stop_delay(struct answers *answers)
 	answers->wakeups = 0;
 	ev_timer_stop(answers->poller.loop, &answers->timer);
 	poller_resume(&answers->poller);
+	set_quiet(answers, false);
 }
 
 static void start_delay(struct answers *answers)
 {
 	answers->delayed = true;
-	answers->with_others = answers->waited = 0;
+	answers->with_others = answers->waited = answers->idle = 0;
 	poller_pause(&answers->poller);
+	set_quiet(answers, true);
 	ev_timer_again(answers->poller.loop, &answers->timer);
 }
 
@@ -51,7 +71,7 @@ static void check_share(struct answers *answers)
 
 	if (all < LOOKED_AT)
 		return;
-	if (answers->waited > all / WAIT_SHARE)
+	if (answers->waited * LOOKED_AT > all * WAIT_MAX)
 		hurry(answers, SHARE_SECONDS);
 	answers->with_others = answers->waited = 0;
 }
@@ -73,17 +93,20 @@ static void on_wakeup(struct poller *poller)
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct answers *answers = timer->data;
-	int count = poller_run(&answers->poller);
+	unsigned count = read_all(answers);
 
 	if (*answers->awaiting > 0) {
 		hurry(answers, AWAITED_SECONDS);
 		return;
 	}
+	if (count == 0 && ++answers->idle < IDLE_MAX)
+		return;
 	if (count == 0) {
 		stop_delay(answers);
 		return;
 	}
-	answers->waited += (unsigned)count;
+	answers->idle = 0;
+	answers->waited += count;
 	check_share(answers);
 }
 
@@ -96,6 +119,8 @@ int answers_init(struct answers *answers, struct ev_loop *loop, const unsigned *
 	result = poller_init(&answers->poller, loop);
 	answers->poller.on_wakeup = on_wakeup;
 	ev_timer_init(&answers->timer, on_timer, 0., DELAY_SECONDS);
+	/* If new connections have come as well, they are first, and there is no need of it. */
+	ev_set_priority(&answers->timer, EV_MINPRI);
 	answers->timer.data = answers;
 	return result;
 }
@@ -108,9 +133,14 @@ void answers_deinit(struct answers *answers)
 
 void answers_glance(struct answers *answers)
 {
+	unsigned count;
+
 	if (!answers->delayed)
 		return;
-	answers->with_others += (unsigned)poller_run(&answers->poller);
+	count = read_all(answers);
+	if (count)
+		answers->idle = 0;
+	answers->with_others += count;
 	check_share(answers);
 	if (!answers->delayed)
 		return;

@@ -1,4 +1,4 @@
-/* When workers' channels are read. At once, as a rule; but when thousands of acknowledgements a second wake the router, they are
+/* When workers' channels are read. At once, as a rule; but when acknowledgements wake the router hundreds of times a second, they are
  * read along with new connections, which wake it anyway, or after a millisecond: that much longer may the front's copy of a
  * socket keep a connection open that its worker has closed. If it is new connections that wait for that, as those of a client
  * that makes one after the other, they are read at once again.
@@ -20,6 +20,9 @@ struct answers {
 	double hurry_until;
 	unsigned with_others; /* read along with new connections, of those that are looked at */
 	unsigned waited;      /* read because the time was over */
+	unsigned idle;        /* times that it was over, and there were none */
+	void (*set_quiet)(struct answers *answers, bool quiet); /* with the delay, and after it; NULL: nobody can be */
+	unsigned (*look)(struct answers *answers); /* for what quiet workers have noted: how many had; NULL as well */
 	const unsigned *awaiting; /* how many connections wait for acknowledgements: while there are some, these are read at once */
 };
 

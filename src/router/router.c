@@ -325,6 +325,7 @@ static int router_init(struct router *router, const struct router_start *start)
 	router->starting = true;
 	TAILQ_INIT(&router->listeners);
 	TAILQ_INIT(&router->workers);
+	TAILQ_INIT(&router->owing);
 	connections_init(router);
 	parking_init(router, start->files);
 	pick_secret_init(&router->secret, start->seed);
@@ -338,6 +339,8 @@ static int router_init(struct router *router, const struct router_start *start)
 		result = answers_init(&router->answers, router->loop, &router->queued);
 	if (result < 0)
 		return result;
+	router->answers.set_quiet = workers_set_quiet;
+	router->answers.look = workers_look;
 	router->poller.before_wakeup = before_clients;
 	router->poller.on_wakeup = on_clients;
 	ev_io_init(&router->link_io, on_link, link_fd(router->link), EV_READ);

@@ -95,6 +95,7 @@ struct router {
 	struct router_pool *pools;
 	TAILQ_HEAD(, listener) listeners;
 	TAILQ_HEAD(worker_list, worker) workers;
+	struct worker_list owing; /* acknowledgements */
 	struct client_count *clients;  /* waiting connections by client prefix */
 	struct connection **chunks;    /* all connections ever allocated */
 	uint32_t chunks_count;

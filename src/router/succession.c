@@ -223,6 +223,8 @@ int succession_export(struct router *router, int fd)
 		return -ENOMEM;
 	}
 	workers_forget_gone(router);
+	/* What they take from now on they tell the successor. */
+	workers_set_quiet(&router->answers, false);
 	exporter->fd = fd;
 	set_end(&exporter->end, EXPORT_SECONDS);
 	TAILQ_FOREACH (worker, &router->workers, entry)

@@ -147,12 +147,18 @@ static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	slot_redispatch(worker->slot);
 }
 
+static void begins_to_owe(struct worker *worker)
+{
+	worker->last_progress = clock_now();
+	TAILQ_INSERT_TAIL(&worker->router->owing, worker, owes);
+}
+
 static void note_sent(struct worker *worker, struct connection *connection)
 {
 	struct slot *slot = worker->slot;
 
 	if (worker->sent_count == 0)
-		worker->last_progress = clock_now();
+		begins_to_owe(worker);
 	connection->send_failed = false;
 	connection->queue_deadline = 0;
 	connection_handed_off(connection, worker);
@@ -182,7 +188,7 @@ void worker_restore_sent(struct worker *worker, struct connection *connection)
 	struct slot *slot = worker->slot;
 
 	if (worker->sent_count == 0)
-		worker->last_progress = clock_now();
+		begins_to_owe(worker);
 	connection_handed_off(connection, worker);
 	TAILQ_INSERT_TAIL(&worker->sent, connection, entry);
 	slot->stats->unacknowledged = ++worker->sent_count;
@@ -256,6 +262,8 @@ void worker_forget(struct worker *worker, struct connection *connection)
 {
 	TAILQ_REMOVE(&worker->sent, connection, entry);
 	worker->slot->stats->unacknowledged = --worker->sent_count;
+	if (worker->sent_count == 0)
+		TAILQ_REMOVE(&worker->router->owing, worker, owes);
 }
 
 /* ---- life ---- */
@@ -367,6 +375,8 @@ void worker_free(struct worker *worker)
 	while (!TAILQ_EMPTY(&worker->servers))
 		server_remove(worker, TAILQ_FIRST(&worker->servers));
 	TAILQ_REMOVE(&router->workers, worker, entry);
+	if (worker->sent_count > 0)
+		TAILQ_REMOVE(&router->owing, worker, owes);
 	free(worker);
 }
 
@@ -378,6 +388,8 @@ static void read_last_words(struct worker *worker)
 
 	for (int i = 0; i < LAST_WORDS_MAX && worker->channel && !worker->lost && poll(&poll_in, 1, 0) > 0; i++)
 		read_channel(worker);
+	if (worker->channel && !worker->lost)
+		channel_look(worker->channel);
 }
 
 static void forget_gone(struct worker *worker)

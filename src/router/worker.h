@@ -21,6 +21,7 @@ struct worker {
 	TAILQ_HEAD(, kept) kept; /* data sockets that wait for the channel to open */
 	struct connection_list sent; /* in order; each one's socket is kept until the worker has it */
 	unsigned sent_count;
+	TAILQ_ENTRY(worker) owes; /* while sent_count > 0 */
 	bool ready;
 	bool left;     /* it was told that the front goes: the supervisor waits until nothing is under way */
 	bool drained;  /* was told to finish, or is leaving: no new connections */
@@ -97,6 +98,10 @@ void worker_awaited(struct worker *worker);
 
 /* Workers are read from again if the supervisor has caught up with what they say. */
 void workers_resume(struct router *router);
+
+/* As struct answers has them: the workers of this router. */
+void workers_set_quiet(struct answers *answers, bool quiet);
+unsigned workers_look(struct answers *answers);
 
 /* The listener is about to be freed. */
 void workers_forget_listener(struct router *router, const struct listener *listener);

@@ -123,7 +123,9 @@ int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags
 			return -1;
 		}
 		if (received != sizeof(message) || message.type != ACCEPT_CONNECTION) {
-			if (connection >= 0)
+			if (received == sizeof(message) && message.type == ACCEPT_MEMORY && connection >= 0)
+				taken_map(message.process, connection);
+			else if (connection >= 0)
 				real()->close(connection);
 			continue;
 		}
@@ -138,7 +140,8 @@ int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags
 			acknowledge(fd, ACCEPT_REFUSED, message.number);
 			return no_free_fd(fd);
 		}
-		acknowledge(fd, ACCEPT_TAKEN, message.number);
+		if (!taken_note(&message))
+			acknowledge(fd, ACCEPT_TAKEN, message.number);
 		/* The open file came blocking, as accept() makes them. */
 		if (flags & SOCK_NONBLOCK)
 			fcntl(connection, F_SETFL, O_RDWR | O_NONBLOCK);

@@ -160,6 +160,14 @@ void listening_option(int fd, int level, int name, const void *value, socklen_t 
 /* accept4() of a swapped socket. */
 int accepted_take(int fd, struct sockaddr *address, socklen_t *length, int flags);
 
+/* ---- taken.c: noting what was taken, in place of saying it ---- */
+
+/* Memory of the front's. fd is consumed. errno may change. */
+void taken_map(uint32_t name, int fd);
+
+/* Notes it where its message says. True: the front will see it, and needs no message. */
+bool taken_note(const struct accept_message *message);
+
 /* ---- polled.c: the epoll sets that hold connections, which must leave them when they are closed ---- */
 
 /* fd is a connection now; so is a copy of one. */

@@ -8,7 +8,8 @@ static struct answers answers;
 static struct ev_loop *loop;
 static struct poller_watch watch;
 static int ends[2];
-static unsigned read_count, awaiting;
+static unsigned read_count, awaiting, noted;
+static bool quiet;
 
 static void read_one(struct poller_watch *self, uint32_t events)
 {
@@ -18,6 +19,22 @@ static void read_one(struct poller_watch *self, uint32_t events)
 	read_count++;
 }
 
+static void set_quiet(struct answers *self, bool wanted)
+{
+	assert_ptr_equal(self, &answers);
+	assert_true(wanted != quiet);
+	quiet = wanted;
+}
+
+static unsigned look(struct answers *self)
+{
+	unsigned count = noted;
+
+	assert_ptr_equal(self, &answers);
+	noted = 0;
+	return count;
+}
+
 static int set_up(void **state)
 {
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
@@ -25,7 +42,10 @@ static int set_up(void **state)
 		return -1;
 	make_pair(SOCK_STREAM, ends);
 	watch = (struct poller_watch){.callback = read_one, .fd = ends[0]};
-	read_count = awaiting = 0;
+	read_count = awaiting = noted = 0;
+	quiet = false;
+	answers.set_quiet = set_quiet;
+	answers.look = look;
 	return poller_set(&answers.poller, &watch, EPOLLIN);
 }
 
@@ -60,7 +80,7 @@ static void make_busy(void)
 
 static void few_are_read_at_once(void **state)
 {
-	for (unsigned i = 1; i <= 20; i++) {
+	for (unsigned i = 1; i <= 11; i++) {
 		answer_and_run();
 		assert_int_equal(read_count, i);
 	}
@@ -157,6 +177,54 @@ static void hurries_in_time(void **state)
 	assert_false(answers.delayed);
 }
 
+/* As long as they are delayed, and to be looked at until then. */
+static void the_delay_is_quiet(void **state)
+{
+	assert_false(quiet);
+	make_busy();
+	assert_true(quiet);
+	for (int i = 0; i < 200; i++) {
+		noted = 1;
+		answers_glance(&answers);
+		assert_int_equal(noted, 0);
+	}
+	assert_true(quiet && answers.delayed);
+	noted = 1;
+	while (noted)
+		ev_run(loop, EVRUN_ONCE);
+	assert_true(quiet && answers.delayed);
+	while (answers.delayed)
+		ev_run(loop, EVRUN_ONCE);
+	assert_false(quiet);
+}
+
+/* As a listening socket's callback. */
+static void glance(struct ev_loop *self, ev_io *io, int revents)
+{
+	answers_glance(&answers);
+}
+
+/* When new connections have come and the time is over, too, nobody has waited for that. */
+static void new_connections_come_first(void **state)
+{
+	double end;
+	ev_io io;
+
+	make_busy();
+	ev_io_init(&io, glance, ends[1], EV_WRITE); /* at any time */
+	for (int i = 0; i < 50; i++) {
+		answer();
+		end = clock_now() + 0.003; /* the timer's is over */
+		while (clock_now() < end)
+			;
+		ev_io_start(loop, &io);
+		ev_run(loop, EVRUN_NOWAIT);
+		ev_io_stop(loop, &io);
+	}
+	assert_int_equal(read_count, 50);
+	assert_true(answers.delayed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +236,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(also_those_that_come_later, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(hurries, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(hurries_in_time, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(the_delay_is_quiet, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(new_connections_come_first, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
