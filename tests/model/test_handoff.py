@@ -1,27 +1,14 @@
 """spin goes through every order of events of handoff.pml: nothing is wrong, and each mistake that can be put in is found."""
 import pathlib
-import subprocess
 
 import pytest
+
+from harness import spin
 
 MODEL = pathlib.Path(__file__).with_name("handoff.pml")
 
 # Kinds of fault, as in the model.
 DEATHS, REFUSALS, CLOSES, BREAKS, CRASHES, RELOADS, ROLLS = (1 << bit for bit in range(7))
-
-
-def explore(directory, *definitions, optimise="-O0"):
-    """What spin's verifier prints."""
-    options = [f"-D{definition}" for definition in definitions]
-    subprocess.run(["spin", "-a", *options, MODEL], cwd=directory, check=True, timeout=60)
-    # NOREDUCE: the guards look at the length of queues and at `timeout`, which partial order reduction does not allow for.
-    subprocess.run(["gcc", optimise, "-w", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR", "-DVECTORSZ=4096", "-DMEMLIM=8000", "-o", "pan",
-                    "pan.c"], cwd=directory, check=True, timeout=120)
-    done = subprocess.run(["./pan", "-m100000", "-w25"], cwd=directory, check=True, timeout=300, capture_output=True, text=True)
-    print(done.stdout)
-    assert "max search depth too small" not in done.stdout
-    assert "out of memory" not in done.stdout
-    return done.stdout
 
 
 @pytest.mark.timeout(600)
@@ -32,7 +19,7 @@ def explore(directory, *definitions, optimise="-O0"):
     ["FAULTS=3", "WARM", "NW=2", f"FIRST={RELOADS}", f"SECOND={CRASHES}", f"THIRD={DEATHS | REFUSALS | CRASHES}"],
 ], ids=" ".join)
 def test_every_order_of_events_is_right(tmp_path, definitions):
-    found = explore(tmp_path, *definitions, optimise="-O1")
+    found = spin.explore(MODEL, tmp_path, *definitions, optimise="-O1")
     assert "errors: 0" in found
     assert "Search not completed" not in found
 
@@ -65,4 +52,4 @@ IN_THE_MIDDLE = "invalid end state"
     ("DRAIN_FORGOTTEN", NOT_TOLD, ["FAULTS=2", "WARM", f"FIRST={ROLLS}"]),
 ])
 def test_a_mistake_is_found(tmp_path, mistake, what, definitions):
-    assert what in explore(tmp_path, mistake, *definitions)
+    assert what in spin.explore(MODEL, tmp_path, mistake, *definitions)
