@@ -122,13 +122,18 @@ static bool settle(struct worker *worker)
 static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct worker *worker = timer->data;
-	double limit = (double)worker->slot->pool->config->stuck_timeout / 1000;
-	double idle = clock_now() - worker->last_progress;
+	double limit = (double)worker->slot->pool->config->stuck_timeout / 1000, idle;
+	bool noted;
 
 	if (worker->lost || (worker->sent_count == 0 && worker->slot->waiting_count == 0))
 		return;
+	/* If it was the router that did not run, nobody has looked yet. */
+	noted = worker->channel && channel_look(worker->channel) > 0;
+	idle = clock_now() - worker->last_progress;
 	if (idle < limit) {
 		arm_stuck_timer(worker, limit - idle);
+		if (noted)
+			slot_flush(worker->slot);
 		return;
 	}
 	if (settle(worker)) {

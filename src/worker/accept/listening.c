@@ -56,8 +56,8 @@ static long long now(void)
 	return (long long)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-/* The front's answer: 0 or a negative errno; -ETIMEDOUT: none came. A connection that is there already says
- * that another process got the answer, which was good; it is left where it is. */
+/* The front's answer: 0 or a negative errno; -ETIMEDOUT: none came. A connection that is there already, or the memory that comes
+ * before the first, says that another process got the answer, which was good; it is left where it is. */
 static int hear(int near, struct accept_message *answer)
 {
 	long long end = now() + ASK_MILLISECONDS, left;
@@ -73,7 +73,8 @@ static int hear(int near, struct accept_message *answer)
 		if (poll(&readable, 1, (int)(left < LOOK_MILLISECONDS ? left : LOOK_MILLISECONDS)) <= 0)
 			continue;
 		length = recv(near, answer, sizeof(*answer), MSG_PEEK | MSG_DONTWAIT);
-		if (length == sizeof(*answer) && answer->type == ACCEPT_CONNECTION)
+		if (length == sizeof(*answer) &&
+		    (answer->type == ACCEPT_CONNECTION || answer->type == ACCEPT_MEMORY))
 			return 0;
 		length = recv(near, answer, sizeof(*answer), MSG_DONTWAIT);
 		if (length == sizeof(*answer) && answer->type == ACCEPT_ANSWER)

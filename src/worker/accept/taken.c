@@ -7,7 +7,8 @@
 
 #include "worker/accept/shim.h"
 
-/* So many are known; the next takes the place of the oldest, whose router is long gone. */
+/* So many are known; the next takes the place of the oldest. Its router is long gone, or the program has more listening sockets than
+ * that: then messages have to do. */
 #define MEMORIES_MAX 16
 
 #define ROOM 4096 /* for each: the largest page would do, too, but no smaller */
@@ -66,20 +67,27 @@ void taken_map(uint32_t name, int fd)
 	real()->close(fd);
 }
 
-static struct accept_memory *find(uint32_t name)
+/* Its place; MEMORIES_MAX: it is not known. */
+static unsigned find(uint32_t name)
 {
-	for (unsigned place = 0; name && place < MEMORIES_MAX; place++)
-		if (atomic_load(&memories.names[place]) == name)
-			return (struct accept_memory *)(atomic_load(&memories.base) + place * room());
-	return NULL;
+	unsigned place = 0;
+
+	while (place < MEMORIES_MAX && (!name || atomic_load(&memories.names[place]) != name))
+		place++;
+	return place;
 }
 
 bool taken_note(const struct accept_message *message)
 {
-	struct accept_memory *memory = find(message->process);
+	unsigned place = find(message->process);
+	struct accept_memory *memory;
+	bool quiet;
 
-	if (!memory || message->value < 0 || message->value >= ACCEPT_CELLS)
+	if (place == MEMORIES_MAX || message->value < 0 || message->value >= ACCEPT_CELLS)
 		return false;
+	memory = (struct accept_memory *)(atomic_load(&memories.base) + place * room());
 	atomic_store(&memory->cells[message->value], message->number | ACCEPT_CELL_TAKEN);
-	return atomic_load(&memory->quiet);
+	quiet = atomic_load(&memory->quiet);
+	/* Another thread may have put another memory there since: then it is that one which was written to, and read. */
+	return quiet && atomic_load(&memories.names[place]) == message->process;
 }
