@@ -119,21 +119,44 @@ static bool settle(struct worker *worker)
 	return count > 0;
 }
 
+/* If it was the router that did not run, nobody has listened yet. */
+static void hear_out(struct worker *worker)
+{
+	struct pollfd readable = {.fd = worker->watch.fd, .events = POLLIN};
+
+	if (!worker->channel || link_is_congested(worker->router->link))
+		return;
+	if (poll(&readable, 1, 0) > 0)
+		read_channel(worker);
+	if (!worker->lost)
+		channel_look(worker->channel);
+	if (worker->slot->worker == worker)
+		slot_flush(worker->slot);
+	worker_update_watch(worker);
+}
+
+static double idle_seconds(const struct worker *worker)
+{
+	return clock_now() - worker->last_progress;
+}
+
+static bool is_awaited(const struct worker *worker)
+{
+	return !worker->lost && (worker->sent_count > 0 || worker->slot->waiting_count > 0);
+}
+
 static void on_stuck_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct worker *worker = timer->data;
 	double limit = (double)worker->slot->pool->config->stuck_timeout / 1000, idle;
-	bool noted;
 
-	if (worker->lost || (worker->sent_count == 0 && worker->slot->waiting_count == 0))
+	if (is_awaited(worker) && idle_seconds(worker) >= limit)
+		hear_out(worker);
+	if (!is_awaited(worker))
 		return;
-	/* If it was the router that did not run, nobody has looked yet. */
-	noted = worker->channel && channel_look(worker->channel) > 0;
-	idle = clock_now() - worker->last_progress;
+	idle = idle_seconds(worker);
 	if (idle < limit) {
 		arm_stuck_timer(worker, limit - idle);
-		if (noted)
-			slot_flush(worker->slot);
 		return;
 	}
 	if (settle(worker)) {
