@@ -34,7 +34,7 @@ def test_nobody_is_stuck(scene, options):
     can_be_quiet = "command" in options and options.get("connections") != "message"
     router = play.router()
     with play.load(concurrency=64, seconds=20) as load:
-        for _ in range(10):
+        for _ in range(4):
             served = load.served
             wait_until(lambda: load.served > served + 500 and (not can_be_quiet or quiet(play)), "busy, and all workers quiet", 30)
             end = time.monotonic() + 0.5
