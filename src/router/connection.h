@@ -86,6 +86,9 @@ struct connection_past {
 	bool routed; /* client and hash are known and final */
 };
 
+/* When there are no connections at all: gives the memory back that many at once have taken. Not from within an event of one of them. */
+void connections_shrink(struct router *router);
+
 /* The id with the greatest generation, and where a successor's ids begin: an answer to one of the former router's hand-offs that
  * did not come over is no answer to a new one. */
 uint32_t connections_last_id(const struct router *router);

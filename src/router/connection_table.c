@@ -2,6 +2,7 @@
 #include "router/connection_inside.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,9 +43,38 @@ static int add_chunk(struct router *router)
 	return 0;
 }
 
+/* Its ids stay used up. False: it is in use. */
+static bool remove_last_chunk(struct router *router)
+{
+	struct connection *chunk = router->chunks[router->chunks_count - 1];
+
+	for (uint32_t i = 0; i < CONNECTION_CHUNK; i++)
+		if (chunk[i].state != CONNECTION_UNUSED)
+			return false;
+	router->chunks_count--;
+	for (uint32_t i = 0; i < CONNECTION_CHUNK; i++) {
+		TAILQ_REMOVE(&router->unused, &chunk[i], entry);
+		if (chunk[i].id >> INDEX_BITS > router->first_generation)
+			router->first_generation = chunk[i].id >> INDEX_BITS;
+	}
+	free(chunk);
+	return true;
+}
+
+void connections_shrink(struct router *router)
+{
+	if (router->chunks_count <= 1 || router->connections || router->handed_off || router->lingering_count)
+		return;
+	while (router->chunks_count > 1 && remove_last_chunk(router))
+		;
+#ifdef __GLIBC__
+	malloc_trim(0); /* what is free in between, too */
+#endif
+}
+
 uint32_t connections_last_id(const struct router *router)
 {
-	uint32_t last = 0;
+	uint32_t last = router->first_generation << INDEX_BITS;
 
 	for (uint32_t i = 0; i < router->chunks_count; i++)
 		for (uint32_t j = 0; j < CONNECTION_CHUNK; j++)

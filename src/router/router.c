@@ -281,6 +281,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 	struct router *router = prepare->data;
 
 	stats_add(router->stats, COUNTER_wakeups, 1);
+	connections_shrink(router);
 }
 
 /* Workers that have no slot any more still have channels to be read, and hand-offs to be acknowledged. */
