@@ -81,6 +81,9 @@ static void on_wakeup(struct poller *poller)
 	struct answers *answers = (struct answers *)((char *)poller - offsetof(struct answers, poller));
 	double now = clock_now();
 
+	if (answers->acknowledged == answers->acknowledged_before)
+		return;
+	answers->acknowledged_before = answers->acknowledged;
 	if (now - answers->counted_since > BUSY_SECONDS) {
 		answers->counted_since = now;
 		answers->wakeups = 0;

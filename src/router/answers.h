@@ -15,7 +15,9 @@ struct answers {
 	struct poller poller; /* of the workers' channels */
 	ev_timer timer;
 	bool delayed;
-	unsigned wakeups;     /* since counted_since */
+	unsigned acknowledged; /* so far; the owner counts them. Other messages, as those of workers that start, are no reason for a delay */
+	unsigned acknowledged_before;
+	unsigned wakeups;     /* by acknowledgements since counted_since */
 	double counted_since;
 	double hurry_until;
 	unsigned with_others; /* read along with new connections, of those that are looked at */

@@ -172,6 +172,7 @@ static void on_acknowledged(void *owner, uint32_t id)
 	made_progress(worker);
 	if (!connection)
 		return;
+	worker->router->answers.acknowledged++;
 	worker->slot->stats->acknowledged++;
 	connection_close(connection, CLOSE_ACKNOWLEDGED);
 	worker_check_drained(worker);

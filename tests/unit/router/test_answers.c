@@ -9,7 +9,7 @@ static struct ev_loop *loop;
 static struct poller_watch watch;
 static int ends[2];
 static unsigned read_count, awaiting, noted;
-static bool quiet;
+static bool quiet, acknowledges;
 
 static void read_one(struct poller_watch *self, uint32_t events)
 {
@@ -17,6 +17,7 @@ static void read_one(struct poller_watch *self, uint32_t events)
 
 	assert_int_equal(recv(self->fd, &byte, 1, 0), 1);
 	read_count++;
+	answers.acknowledged += acknowledges;
 }
 
 static void set_quiet(struct answers *self, bool wanted)
@@ -44,6 +45,7 @@ static int set_up(void **state)
 	watch = (struct poller_watch){.callback = read_one, .fd = ends[0]};
 	read_count = awaiting = noted = 0;
 	quiet = false;
+	acknowledges = true;
 	answers.set_quiet = set_quiet;
 	answers.look = look;
 	return poller_set(&answers.poller, &watch, EPOLLIN);
@@ -81,6 +83,17 @@ static void make_busy(void)
 static void few_are_read_at_once(void **state)
 {
 	for (unsigned i = 1; i <= 11; i++) {
+		answer_and_run();
+		assert_int_equal(read_count, i);
+	}
+	assert_false(answers.delayed);
+}
+
+/* As those of workers that start. */
+static void other_messages_are_read_at_once(void **state)
+{
+	acknowledges = false;
+	for (unsigned i = 1; i <= 1000; i++) {
 		answer_and_run();
 		assert_int_equal(read_count, i);
 	}
@@ -229,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(few_are_read_at_once, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(other_messages_are_read_at_once, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(many_are_read_along_with_others, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(nothing_to_glance_at_without_delay, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(a_delay_ends, set_up, tear_down),
