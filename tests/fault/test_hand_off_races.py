@@ -109,6 +109,12 @@ def test_a_worker_that_was_starting_when_the_router_crashed_is_started_again(sce
     play.account()
 
 
+def ask(address):
+    with Connection(address) as connection:
+        connection.send(b"GET /1000 HTTP/1.1\r\n\r\n")
+        return connection.response().json()
+
+
 def test_a_retired_worker_is_told_to_finish_though_the_router_crashed(scene):
     play = scene(workers=1, start={"ready": False}, wait=False, drain_timeout="1h")
     old = only_worker(play)
@@ -118,9 +124,7 @@ def test_a_retired_worker_is_told_to_finish_though_the_router_crashed(scene):
     with Stopped(play.front.process.pid):
         new.ready()
         # The supervisor has the news, but the router will not hear what follows from it.
-        with Connection(play.address) as connection:
-            connection.send(b"GET /1000 HTTP/1.1\r\n\r\n")
-            assert connection.response().json()["pid"] == new.pid
+        wait_until(lambda: ask(play.address)["pid"] == new.pid, "the router has heard it")
         os.kill(router, signal.SIGKILL)
     wait_until(lambda: old.state() in (None, "Z"), "the old worker has finished")
     assert play.get()["pid"] == new.pid
