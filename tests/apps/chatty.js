@@ -24,15 +24,17 @@ function chat() {
 		send(message);
 }
 
-// A listening server and a connected socket as handles: each waits for its acknowledgement.
+// A listening server and a connected socket as handles: each waits for its acknowledgement. Both ends of the connection are this
+// process's own, and what is not sent before the channel ends is never closed: they must not keep it from ending.
 function sendHandles() {
-	const server = net.createServer().listen({ port: 0, host: '127.0.0.1', exclusive: true }, () => {
+	const server = net.createServer(socket => socket.unref()).listen({ port: 0, host: '127.0.0.1', exclusive: true }, () => {
 		const socket = net.connect(server.address().port, '127.0.0.1', () => {
 			// Node never recovers if a handle is closed before it was written.
 			send({ handle: 'server' }, server, () => server.close());
 			send({ handle: 'socket' }, socket);
 		});
 		socket.on('error', () => {});
+		socket.unref();
 	});
 }
 
