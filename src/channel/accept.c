@@ -220,13 +220,13 @@ static bool forget_sent(struct acceptor *acceptor, struct accept_server *server,
 static void on_answered(
     struct channel *channel, struct accept_server *server, const struct accept_message *message)
 {
+	bool known = pending_find(&channel->pending, message->number, NULL);
+
 	/* It was noted, and seen, just when the quiet ended. */
-	if (message->type == ACCEPT_TAKEN && server->cells && !pending_find(&channel->pending, message->number, NULL) &&
-	    cells_noted(server->cells, message->number))
+	if (!known && message->type == ACCEPT_TAKEN && server->cells && cells_noted(server->cells, message->number))
 		return;
 	/* Numbers of a router that crashed are in no list, and skipped. */
-	if (!pending_find(&channel->pending, message->number, NULL) ||
-	    !forget_sent(channel->acceptor, server, message->number) ||
+	if (!known || !forget_sent(channel->acceptor, server, message->number) ||
 	    !channel_answered(channel, message->number, message->type == ACCEPT_TAKEN))
 		skip(channel);
 }
@@ -319,7 +319,6 @@ static void server_ended(struct channel *channel, struct accept_server *server)
 
 	if (server->cells)
 		accept_look(channel);
-
 	/* A dying process closes this one first: what is in it waits for its end, or for the word that it was closed. */
 	if (!acceptor->only && server->key[0]) {
 		server->ended = true;

@@ -3,15 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "channel/accept_message.h"
 #include "channel/channel_private.h"
-
-#ifndef MFD_NOEXEC_SEAL /* glibc 2.38 */
-#define MFD_NOEXEC_SEAL 8u
-#endif
 
 struct cells {
 	struct accept_memory *memory;
@@ -23,10 +18,10 @@ struct cells {
 static int make_memory(void)
 {
 	static const struct accept_memory empty;
-	int fd = memfd_create("limpet-taken", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int fd = memfd_create("limpet-taken", CELLS_MEMFD_FLAGS | CELLS_MEMFD_NOEXEC);
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-		fd = memfd_create("limpet-taken", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create("limpet-taken", CELLS_MEMFD_FLAGS);
 	if (fd < 0)
 		return -1;
 	/* A worker that cut it off would end the front with SIGBUS. */

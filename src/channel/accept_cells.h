@@ -6,6 +6,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/mman.h>
+
+/* Those of memfd_create(), which the router's sandbox lets pass; the second where the kernel has it (Linux 6.3). */
+#define CELLS_MEMFD_FLAGS (MFD_CLOEXEC | MFD_ALLOW_SEALING)
+#define CELLS_MEMFD_NOEXEC 8u /* MFD_NOEXEC_SEAL, which glibc has since 2.38 */
 
 struct cells;
 

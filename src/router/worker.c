@@ -40,6 +40,13 @@ void worker_update_watch(struct worker *worker)
 		log_error("%s: epoll_ctl() failed: %s", worker->name, strerror(errno));
 }
 
+void worker_was_heard(struct worker *worker)
+{
+	if (worker->slot->worker == worker)
+		slot_flush(worker->slot);
+	worker_update_watch(worker);
+}
+
 static void read_channel(struct worker *worker)
 {
 	uint64_t skipped;
@@ -70,9 +77,7 @@ static void on_event(struct poller_watch *watch, uint32_t revents)
 		if (link_is_congested(worker->router->link))
 			let_others_go_first(worker);
 	}
-	if (worker->slot->worker == worker)
-		slot_flush(worker->slot);
-	worker_update_watch(worker);
+	worker_was_heard(worker);
 }
 
 void workers_resume(struct router *router)
@@ -130,9 +135,7 @@ static void hear_out(struct worker *worker)
 		read_channel(worker);
 	if (!worker->lost)
 		channel_look(worker->channel);
-	if (worker->slot->worker == worker)
-		slot_flush(worker->slot);
-	worker_update_watch(worker);
+	worker_was_heard(worker);
 }
 
 static double idle_seconds(const struct worker *worker)

@@ -13,6 +13,9 @@ void worker_tell(struct worker *worker, enum link_type type);
 /* The channel is polled for what is wanted of it now. */
 void worker_update_watch(struct worker *worker);
 
+/* It was listened to: what waits for it may be sent now. */
+void worker_was_heard(struct worker *worker);
+
 /* The channel is over, but only the supervisor knows whether the process is. At the end of the stream (error is 0) all answers
  * were read, and what has none waits for the process's end. */
 void worker_lose(struct worker *worker, int error, const char *reason);

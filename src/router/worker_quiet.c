@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-#include "router/pool.h"
-
 static struct router *router_of(struct answers *answers)
 {
 	return (struct router *)((char *)answers - offsetof(struct router, answers));
@@ -25,9 +23,7 @@ unsigned workers_look(struct answers *answers)
 		if (worker->lost || !worker->channel || channel_look(worker->channel) == 0)
 			continue;
 		count++;
-		if (worker->slot->worker == worker)
-			slot_flush(worker->slot);
-		worker_update_watch(worker);
+		worker_was_heard(worker);
 	}
 	return count;
 }

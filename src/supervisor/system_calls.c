@@ -15,9 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL /* glibc 2.38 */
-#define MFD_NOEXEC_SEAL 8u
-#endif
+#include "channel/accept_cells.h"
 
 static const int allowed[] = {
     /* Clients, channels, link, succession; all of them exist already, or are accepted or received. */
@@ -92,8 +90,8 @@ static const struct {
     {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_GETFL)}},
     {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_SETFL)}},
     /* Memory that workers note in what they have taken. */
-    {SCMP_SYS(memfd_create), 1, {EQUALS(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
-    {SCMP_SYS(memfd_create), 1, {EQUALS(1, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)}},
+    {SCMP_SYS(memfd_create), 1, {EQUALS(1, CELLS_MEMFD_FLAGS)}},
+    {SCMP_SYS(memfd_create), 1, {EQUALS(1, CELLS_MEMFD_FLAGS | CELLS_MEMFD_NOEXEC)}},
     {SCMP_SYS(fcntl), 1, {EQUALS(1, F_ADD_SEALS)}},
     {SCMP_SYS(fcntl64), 1, {EQUALS(1, F_ADD_SEALS)}},
     {SCMP_SYS(mmap), 1, {WITHOUT(2, PROT_EXEC)}},

@@ -11,6 +11,7 @@ import pytest
 
 from harness import paths
 from harness.http import Connection, get, request
+from harness.processes import children_of
 from harness.wait import wait_until
 from integration.test_accept_shim import PLAIN, free_port, freeze, slots_of
 
@@ -167,11 +168,6 @@ def test_two_hundred_processes_share_a_socket(limpet, programs, survivors):
     for pid in survivors:
         os.kill(pid, signal.SIGKILL)
     survivors.clear()
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
-        return [int(child) for child in children.read().split()]
 
 
 def test_the_router_is_killed_again_and_again(limpet, programs):

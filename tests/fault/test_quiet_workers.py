@@ -5,15 +5,8 @@ import signal
 import pytest
 
 from harness import paths
+from harness.processes import notes
 from harness.wait import wait_until
-
-JOURNAL = ["node", str(paths.TESTS / "workers" / "journal.js")]
-
-
-def notes(pid):
-    """Does this process note what it takes?"""
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
-        return "limpet-taken" in maps.read()
 
 
 def pids(play):
@@ -51,7 +44,7 @@ def restart(play):
 
 @pytest.mark.parametrize("event, lost", [(kill_worker, 64), (kill_router, 2), (reload, 0), (restart, 0)])
 def test_nothing_is_served_twice(scene, event, lost):
-    play = scene(command=JOURNAL, connections="accept", workers=2, hold="20s", surge=2)
+    play = scene(command=paths.JOURNAL, connections="accept", workers=2, hold="20s", surge=2, stuck_timeout="1m")
     before = play.files()
     times = 4
     with play.load(concurrency=64, seconds=40) as load:
@@ -59,6 +52,7 @@ def test_nothing_is_served_twice(scene, event, lost):
             wait_quiet(play, load)
             event(play)
         wait_quiet(play, load)
+    wait_until(lambda: not any(slot["unacknowledged"] for slot in play.pool()["slots"]), "nothing is under way any more")
     failed = play.account(load, lost=times * lost)
     assert set(failed.values()) <= {"reset"}, failed
     if event is not kill_router:  # the next one is told of what it does not know

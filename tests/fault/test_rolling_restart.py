@@ -8,8 +8,6 @@ from harness import paths
 from harness.scene import Told
 from harness.wait import wait_until
 
-JOURNAL = ["node", str(paths.TESTS / "workers" / "journal.js")]
-
 
 def restart(play):
     assert "done" in play.control("restart")
@@ -28,7 +26,7 @@ def wait_generation(play, generation):
 @pytest.mark.parametrize("protocol, times", [("limpet", 20), ("node-cluster", 5)])
 def test_again_and_again_under_load(scene, protocol, times):
     """No connection fails; those that the old generation has live on with it."""
-    command = JOURNAL if protocol == "node-cluster" else None
+    command = paths.JOURNAL if protocol == "node-cluster" else None
     play = scene(workers=2, drain_timeout="1m", max_retired=200, command=command)
     with play.load(concurrency=6, pinned=10) as load:
         wait_until(lambda: load.open == 10, "pinned connections")

@@ -7,17 +7,8 @@ import time
 import pytest
 
 from harness import paths
+from harness.processes import children_of, notes
 from harness.wait import wait_until
-
-from fault.test_quiet_workers import notes
-
-PREFORK = ["/usr/bin/python3", "-S", "-E", str(paths.TESTS / "workers" / "prefork.py"), "1"]
-JOURNAL = ["node", str(paths.TESTS / "workers" / "journal.js")]
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
-        return [int(child) for child in children.read().split()]
 
 
 def quiet(play):
@@ -26,8 +17,8 @@ def quiet(play):
 
 
 @pytest.mark.parametrize("options", [
-    {"command": PREFORK, "protocol": "accept"}, {"command": JOURNAL, "connections": "accept"},
-    {"command": JOURNAL, "connections": "message"}, {},
+    {"command": paths.PREFORK, "protocol": "accept"}, {"command": paths.JOURNAL, "connections": "accept"},
+    {"command": paths.JOURNAL, "connections": "message"}, {},
 ], ids=["accept", "node-cluster", "messages", "limpet"])
 def test_nobody_is_stuck(scene, options):
     play = scene(workers=2, stuck_timeout="200ms", **options)

@@ -8,8 +8,6 @@ import pytest
 from harness import paths
 from harness.wait import wait_until
 
-JOURNAL = ["node", str(paths.TESTS / "workers" / "journal.js")]
-
 
 def test_others_notice_nothing(scene):
     """Its window and its queue fill; the files that limpet holds for it are bounded by them."""
@@ -62,7 +60,7 @@ def test_stuck_and_back(scene):
 @pytest.mark.parametrize("protocol", ["limpet", "node-cluster"])
 def test_stopped_and_continued_under_load(scene, protocol):
     """Again and again, shorter and longer than stuck_timeout."""
-    command = JOURNAL if protocol == "node-cluster" else None
+    command = paths.JOURNAL if protocol == "node-cluster" else None
     play = scene(workers=2, window=4, stuck_timeout="200ms", command=command)
     before = play.files()
     with play.load(concurrency=16, pinned=8, seconds=20) as load:
@@ -83,7 +81,7 @@ def test_stopped_and_continued_under_load(scene, protocol):
 
 def test_killed_while_stopped(scene):
     """Node.js: what lay in its channel is served by another."""
-    play = scene(workers=2, window=8, on_down="next", command=JOURNAL)
+    play = scene(workers=2, window=8, on_down="next", command=paths.JOURNAL)
     home = play.worker("0")
     source = play.source("0")
     home.signal(signal.SIGSTOP)

@@ -7,8 +7,6 @@ import pytest
 from harness import paths
 from harness.wait import wait_until
 
-JOURNAL = ["node", str(paths.TESTS / "workers" / "journal.js")]
-
 
 def kill(play):
     pids = play.front.pids()
@@ -19,7 +17,7 @@ def kill(play):
 
 @pytest.mark.parametrize("protocol", ["limpet", "node-cluster"])
 def test_router_and_workers_end(scene, protocol):
-    play = scene(workers=3, command=JOURNAL if protocol == "node-cluster" else None)
+    play = scene(workers=3, command=paths.JOURNAL if protocol == "node-cluster" else None)
     assert len(kill(play)) == 5
     wait_until(lambda: not play.front.pids(), "no process left")
 

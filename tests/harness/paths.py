@@ -7,6 +7,10 @@ ROOT = TESTS.parent
 APPS = TESTS / "apps"
 MODULES = APPS / "node_modules"
 
+# Workers that write down what they serve: an ordinary Node.js server, and a process with children that share its socket.
+JOURNAL = ["node", str(TESTS / "workers" / "journal.js")]
+PREFORK = ["/usr/bin/python3", "-S", "-E", str(TESTS / "workers" / "prefork.py"), "1"]
+
 
 def build() -> pathlib.Path:
     return (ROOT / os.environ.get("BUILD", "build")).resolve()

@@ -209,7 +209,7 @@ class Scene:
         """Kills it, and returns when there is another."""
         old = self.router()
         os.kill(old, signal.SIGKILL)
-        wait_until(lambda: self.router() not in (0, old), "another router")
+        wait_until(lambda: self.router() != old, "another router")
 
     def half(self, source=None):
         number = next(self.numbers)

@@ -11,8 +11,6 @@
  * that: then messages have to do. */
 #define MEMORIES_MAX 16
 
-#define ROOM 4096 /* for each: the largest page would do, too, but no smaller */
-
 static struct {
 	_Atomic uint32_t names[MEMORIES_MAX]; /* 0: none */
 	char *_Atomic base;
@@ -20,11 +18,12 @@ static struct {
 	atomic_flag busy;
 } memories = {.busy = ATOMIC_FLAG_INIT};
 
+/* For each: whole pages. */
 static size_t room(void)
 {
-	long page = sysconf(_SC_PAGESIZE);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	return page > ROOM ? (size_t)page : ROOM;
+	return (sizeof(struct accept_memory) + page - 1) / page * page;
 }
 
 /* The place stays mapped for ever: a thread that is late writes into memory that is there, if it is another's. */
